@@ -1,0 +1,451 @@
+"""What the classifier and the regressor share: parameters, and the orchestration of fit and predict."""
+
+import warnings
+from abc import ABC, abstractmethod
+from math import inf, isfinite
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, is_regressor
+from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sklearn_mlp._validation import (
+    accepted_dtypes,
+    check_batch_size,
+    check_hidden_layer_sizes,
+    float_dtype,
+    pack_parameters,
+    split_rows,
+)
+from sklearn_mlp._version import __version__
+from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.core.batches import Batches
+from sklearn_mlp.core.lbfgs import minimize_lbfgs
+from sklearn_mlp.core.losses import INVERSE_LINKS, LOSSES
+from sklearn_mlp.core.network import Network
+from sklearn_mlp.core.optimizers import SGD, Adam
+from sklearn_mlp.core.parameters import draw
+from sklearn_mlp.core.schedules import Adaptive, Constant, InverseScaling
+from sklearn_mlp.core.training import Objective, Patience, train
+from sklearn_mlp.devices import resolve_device
+
+# Rows are predicted, scored and (by lbfgs) trained on in chunks of about this many activations: 8 MB in float64, which
+# is enough for the products to run at full speed and little enough to stay in cache.
+CHUNK_ACTIVATIONS = 2**20
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+
+
+def solver_is_stochastic(estimator):
+    """For `available_if`: partial_fit exists for the stochastic solvers."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+    return True
+
+
+class BaseMLP(BaseEstimator, ABC):
+    """Multi-layer perceptron; a subclass says what y is, which loss fits it and how a prediction is scored."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        hidden_layer_sizes,
+        activation,
+        solver,
+        alpha,
+        batch_size,
+        learning_rate,
+        learning_rate_init,
+        power_t,
+        max_iter,
+        shuffle,
+        random_state,
+        tol,
+        verbose,
+        warm_start,
+        momentum,
+        nesterovs_momentum,
+        early_stopping,
+        validation_fraction,
+        beta_1,
+        beta_2,
+        epsilon,
+        n_iter_no_change,
+        max_fun,
+        device,
+        dtype,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.device = device
+        self.dtype = dtype
+
+    # -- what a subclass says ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _encode_target(self, y, dtype, incremental):
+        """y as (target of the loss, key of LOSSES, number of outputs); a classifier learns or checks its classes."""
+
+    @abstractmethod
+    def _stratify_by(self, target):
+        """(the class of each row as an int, or None; the names of the classes) for the split of early stopping."""
+
+    @abstractmethod
+    def _score_prediction(self, target, prediction, sample_weight):
+        """The score of early stopping: accuracy or R²."""
+
+    # -- fit ---------------------------------------------------------------------------------------------------------
+
+    def _fit(self, X, y, sample_weight, incremental=False):
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        resume = hasattr(self, "coefs_") and (self.warm_start or incremental)
+        hidden_layer_sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        device = resolve_device(self.device)
+
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=is_regressor(self),
+            dtype=accepted_dtypes(X),
+            reset=not resume,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y.toarray() if issparse(y) else y, warn=True)
+        dtype = self._training_dtype(X, resume)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=dtype)
+        target, loss_name, n_outputs = self._encode_target(y, dtype, incremental)
+        loss = LOSSES[loss_name]
+        layer_sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
+
+        state = self._partial_fit_state(resume) if incremental else {}
+        random_state = state.get("random_state") or check_random_state(self.random_state)
+        if resume:
+            theta = pack_parameters(self.coefs_, self.intercepts_, layer_sizes, dtype)
+        else:
+            theta = draw(layer_sizes, ACTIVATIONS[self.activation].initial_variance, random_state, dtype)
+            self.loss_curve_ = []
+            self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
+            self.t_ = 0
+        self.n_iter_ = 0
+        self.n_layers_ = len(layer_sizes)
+        self.n_outputs_ = n_outputs
+        self.out_activation_ = loss.out_activation
+        self.coefs_ = theta.W
+        self.intercepts_ = theta.b
+        self.__dict__.pop("_training_state", None)
+
+        objective = Objective(device, theta, self.activation, loss, self.alpha)
+        data = X, target, sample_weight
+        # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            if self.solver == "lbfgs":
+                self._fit_lbfgs(objective, data)
+            else:
+                self._fit_stochastic(objective, data, random_state, incremental, state)
+        if not np.isfinite(theta.vector).all():
+            raise ValueError(NON_FINITE)
+        return self
+
+    def _fit_stochastic(self, objective, data, random_state, incremental, state):
+        X, target, sample_weight = data
+        device, theta = objective.device, objective.theta.vector
+        rows = np.arange(X.shape[0]) if self.shuffle else None
+        validate = best_theta = None
+        if self.early_stopping:
+            rows, validate = self._hold_out(objective, data, random_state)
+            best_theta = theta.copy()
+            self.validation_scores_ = self.validation_scores_ or []
+            self.best_loss_ = None
+            best = -inf if self.best_validation_score_ is None else self.best_validation_score_
+        else:
+            self.validation_scores_ = self.best_validation_score_ = None
+            best = -inf if self.best_loss_ is None else -self.best_loss_
+        n_rows = X.shape[0] if rows is None else len(rows)
+        batches = Batches(
+            device,
+            X,
+            target,
+            sample_weight,
+            dtype=theta.dtype,
+            batch_size=check_batch_size(self.batch_size, n_rows),
+            rows=rows,
+        )
+        optimizer = self._make_optimizer(device, theta, state.get("optimizer", {}))
+        schedule = self._make_schedule(state.get("learning_rate", self.learning_rate_init))
+        patience = Patience(self.tol, self.n_iter_no_change, best, state.get("n_no_improvement", 0))
+        epochs = train(
+            objective,
+            optimizer,
+            schedule,
+            batches,
+            patience,
+            max_iter=1 if incremental else self.max_iter,
+            t=self.t_,
+            random_state=random_state if self.shuffle else None,
+            validate=validate,
+            best_theta=best_theta,
+        )
+        stopped = incremental
+        try:
+            for epoch in epochs:
+                self._record(epoch, n_rows, patience.best)
+                stopped = stopped or epoch.stop
+        except KeyboardInterrupt:
+            self._warn("Training interrupted by user.")
+            stopped = True
+
+        if best_theta is not None:
+            theta[...] = best_theta
+        if self.n_iter_ and not isfinite(self.loss_):
+            if best_theta is None:
+                raise ValueError(NON_FINITE)
+            self._warn(
+                f"The training loss was {self.loss_} in epoch {self.n_iter_}: training has diverged. It stops there, "
+                "and the weights are those of the best validation score. Scale X and y, or decrease "
+                f"learning_rate_init={self.learning_rate_init}.",
+                ConvergenceWarning,
+            )
+        elif not stopped:
+            self._warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+            )
+        if incremental:
+            self._training_state = {
+                "solver": self.solver,
+                "optimizer": optimizer.state(),
+                "learning_rate": schedule.learning_rate,
+                "n_no_improvement": patience.count,
+                "seed": self.random_state if isinstance(self.random_state, Integral) else None,
+                "random_state": random_state if isinstance(self.random_state, Integral) else None,
+            }
+
+    def _hold_out(self, objective, data, random_state):
+        """The rows to train on, and a function that scores the network on the others."""
+        X, target, sample_weight = data
+        codes, class_names = self._stratify_by(target)
+        rows, rows_val = split_rows(X.shape[0], codes, class_names, self.validation_fraction, random_state)
+        target_val = target[rows_val]
+        weight_val = None
+        if sample_weight is not None:
+            weight_val = sample_weight[rows_val]
+            if not (sample_weight[rows].any() and weight_val.any()):
+                raise ValueError(
+                    "sample_weight is zero for all rows of the training or of the validation set that "
+                    f"early_stopping=True makes with validation_fraction={self.validation_fraction}. Drop the rows of "
+                    "zero weight, or set early_stopping=False."
+                )
+        network = objective.network
+        batches = Batches(
+            objective.device,
+            X,
+            None,
+            None,
+            dtype=network.dtype,
+            batch_size=chunk_rows(network),
+            rows=rows_val,
+        )
+
+        def validate():
+            prediction = network.predict(batches, INVERSE_LINKS[self.out_activation_])
+            if not np.isfinite(prediction).all():
+                return np.nan
+            return float(self._score_prediction(target_val, prediction, weight_val))
+
+        return rows, validate
+
+    def _record(self, epoch, n_rows, best):
+        self.n_iter_ += 1
+        self.t_ += n_rows
+        self.loss_ = epoch.loss
+        self.loss_curve_.append(epoch.loss)
+        if self.verbose:
+            print(f"Iteration {self.n_iter_}, loss = {epoch.loss:.8f}")
+        if epoch.score is None:
+            self.best_loss_ = -best
+        else:
+            self.validation_scores_.append(epoch.score)
+            self.best_validation_score_ = best
+            if self.verbose:
+                print(f"Validation score: {epoch.score:f}")
+        if self.verbose and epoch.plateau:
+            what = "Training loss" if epoch.score is None else "Validation score"
+            print(
+                f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs. "
+                + epoch.plateau
+            )
+
+    def _fit_lbfgs(self, objective, data):
+        if self.early_stopping:
+            self._warn(
+                "early_stopping=True has no effect with solver='lbfgs', which trains on all rows until its gradient "
+                "is small. Use solver='adam' or 'sgd', or set early_stopping=False."
+            )
+        X, target, sample_weight = data
+        network = objective.network
+        batches = Batches(
+            objective.device, X, target, sample_weight, dtype=network.dtype, batch_size=chunk_rows(network)
+        )
+
+        def iteration_ends(loss):
+            self.n_iter_ += 1
+            self.loss_ = loss
+            self.loss_curve_.append(loss)
+            self.best_loss_ = loss if self.best_loss_ is None else min(loss, self.best_loss_)
+
+        try:
+            result = minimize_lbfgs(
+                objective,
+                batches,
+                X.shape[0] if sample_weight is None else float(sample_weight.sum()),
+                tol=self.tol,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                iteration_ends=iteration_ends,
+            )
+        except KeyboardInterrupt:
+            self._warn("Training interrupted by user.")
+            return
+        self.loss_ = float(result.fun)
+        if result.status != 0:
+            advice = f"\nIncrease the number of iterations to improve the convergence (max_iter={self.max_iter})."
+            self._warn(
+                f"lbfgs failed to converge after {self.n_iter_} iteration(s) (status={result.status}):\n"
+                f"{result.message}\n"
+                + (advice if self.n_iter_ == self.max_iter else "")
+                + "\nYou might also want to scale the data as shown in:\n"
+                "    https://scikit-learn.org/stable/modules/preprocessing.html",
+                ConvergenceWarning,
+            )
+
+    def _partial_fit_state(self, resume):
+        """What the last partial_fit left for this one; nothing if another solver is to go on."""
+        state = getattr(self, "_training_state", {})
+        if not resume or state.get("solver") != self.solver:
+            return {}
+        if state["seed"] != self.random_state:
+            return {**state, "random_state": None}
+        return state
+
+    def _training_dtype(self, X, resume):
+        if self.dtype is not None:
+            return np.dtype(self.dtype)
+        return float_dtype(self.coefs_[0] if resume else X)
+
+    def _make_optimizer(self, device, theta, state):
+        if self.solver == "sgd":
+            return SGD(device, theta, self.momentum, self.nesterovs_momentum, **state)
+        return Adam(device, theta, self.beta_1, self.beta_2, self.epsilon, **state)
+
+    def _make_schedule(self, learning_rate):
+        if self.solver == "sgd" and self.learning_rate == "invscaling":
+            return InverseScaling(learning_rate, self.learning_rate_init, self.power_t)
+        if self.solver == "sgd" and self.learning_rate == "adaptive":
+            return Adaptive(learning_rate)
+        return Constant(self.learning_rate_init)
+
+    @staticmethod
+    def _warn(message, category=UserWarning):
+        # To the caller of fit: this, the solver, _fit, fit, scikit-learn's wrapper of fit, the caller.
+        warnings.warn(message, category, stacklevel=6)
+
+    # -- predict -----------------------------------------------------------------------------------------------------
+
+    def _predict_output(self, X):
+        """The output of the network for X, shape (n_samples, n_outputs): probabilities or expected values."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=False)
+        device = resolve_device(self.device)
+        dtype = float_dtype(self.coefs_[0])
+        network = Network(device, self.coefs_, self.intercepts_, self.activation, dtype)
+        batches = Batches(device, X, None, None, dtype=dtype, batch_size=chunk_rows(network))
+        return network.predict(batches, INVERSE_LINKS[self.out_activation_])
+
+    # -- persistence and tags ----------------------------------------------------------------------------------------
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_sklearn_mlp_version": __version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_sklearn_mlp_version", "unknown")
+        if version != __version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=f"sklearn_mlp.{type(self).__name__}",
+                    current_sklearn_version=__version__,
+                    original_sklearn_version=version,
+                ),
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def chunk_rows(network):
+    return max(1, CHUNK_ACTIVATIONS // sum(b.shape[0] for b in network.b))

@@ -1,0 +1,108 @@
+"""Checks of parameters and data that go beyond the constraints on a single parameter."""
+
+import warnings
+from itertools import pairwise
+from math import ceil
+from numbers import Integral
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from sklearn_mlp.core.parameters import Parameters, n_parameters
+
+
+def accepted_dtypes(X):
+    """What `validate_data` keeps: floats, and the integers of an array, which are cast batch by batch."""
+    if getattr(getattr(X, "dtype", None), "kind", "") in "biu":
+        return "numeric"
+    return (np.float64, np.float32)
+
+
+def float_dtype(array):
+    """float32 stays float32, all else is float64."""
+    return np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
+
+
+def check_hidden_layer_sizes(hidden_layer_sizes):
+    sizes = list(hidden_layer_sizes) if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
+    if not all(isinstance(size, Integral) for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes must be integers, one for each hidden layer, got {hidden_layer_sizes!r}. "
+            "For example, hidden_layer_sizes=(100, 50) makes two hidden layers."
+        )
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+def check_batch_size(batch_size, n_rows):
+    if batch_size == "auto":
+        return min(200, n_rows)
+    if batch_size > n_rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+        )
+    return int(min(batch_size, n_rows))
+
+
+def pack_parameters(coefs, intercepts, layer_sizes, dtype):
+    """One flat vector with the values of `coefs_` and `intercepts_`, which may come from anywhere: a fit, a file, a
+    user who set them.
+    """
+    shapes = [(np.shape(W), np.shape(b)) for W, b in zip(coefs, intercepts, strict=True)]
+    wanted = [((n_in, n_out), (n_out,)) for n_in, n_out in pairwise(layer_sizes)]
+    if shapes != wanted:
+        fitted = [shape[0] for shape, _ in shapes if shape] + [shapes[-1][1][-1]]
+        raise ValueError(
+            f"The fitted network has layers of sizes {fitted} (features, hidden layers, outputs), but X, "
+            f"hidden_layer_sizes and y now ask for {layer_sizes}. warm_start=True and partial_fit go on with the "
+            "fitted network: restore hidden_layer_sizes and the columns of y, or train a new one with "
+            "warm_start=False and fit."
+        )
+    theta = Parameters(np.empty(n_parameters(layer_sizes), dtype), layer_sizes)
+    for view, array in zip(theta.W + theta.b, [*coefs, *intercepts], strict=True):
+        view[...] = array
+    return theta
+
+
+def split_rows(n_samples, codes, class_names, validation_fraction, random_state):
+    """Row indices to train on and to validate on, with the split that scikit-learn draws from the same random state.
+
+    Parameters
+    ----------
+    codes : array of int of shape (n_samples,) or None
+        The class of each row, to stratify by.
+    class_names : list of str
+        The name of each class in messages.
+    """
+    n_val = ceil(validation_fraction * n_samples)
+    n_train = n_samples - n_val
+    how = (
+        f" early_stopping=True sets aside validation_fraction={validation_fraction} of the {n_samples} samples: "
+        f"{n_val} to validate on and {n_train} to train on"
+    )
+    n_classes = 1
+    if codes is not None:
+        counts = np.bincount(codes, minlength=len(class_names))
+        n_classes = np.count_nonzero(counts)
+        how += f", stratified by class (samples of each class: {dict(zip(class_names, counts.tolist(), strict=True))})"
+        rare = [name for name, count in zip(class_names, counts, strict=True) if count == 1]
+        if rare:
+            raise ValueError(
+                "The least populated classes in y have only 1 member, which is too few to have it both in the "
+                f"training and in the validation set. Classes with too few members are: {rare}.{how}. "
+                "Add samples of these classes, merge them, or set early_stopping=False."
+            )
+    if n_val < max(2, n_classes):
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            f"{how}; at least {max(2, n_classes)} are needed to validate on."
+        )
+    if n_train < n_classes:
+        raise ValueError(
+            f"The training set is too small. Decrease 'validation_fraction' or increase the size of your dataset.{how};"
+            f" at least {n_classes} are needed to train on."
+        )
+    return train_test_split(
+        np.arange(n_samples), test_size=validation_fraction, random_state=random_state, stratify=codes
+    )

@@ -1,0 +1,442 @@
+"""The classifier: from labels to the target of a loss, and from probabilities back to labels."""
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+
+from sklearn_mlp._base import BaseMLP, solver_is_stochastic
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multi-layer perceptron classifier.
+
+    Minimises the log-loss of a fully connected network. The constructor, the fitted attributes and, for the same seed,
+    the model are those of :class:`sklearn.neural_network.MLPClassifier`; what differs is listed in
+    ``docs/differences.md``.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int of shape (n_layers - 2,), default=(100,)
+        The number of neurons in each hidden layer. An int is one hidden layer; ``()`` is none: a linear model.
+
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        The activation function of the hidden layers.
+
+        - 'identity': f(z) = z.
+        - 'logistic': f(z) = 1 / (1 + exp(-z)).
+        - 'tanh': f(z) = tanh(z).
+        - 'relu': f(z) = max(0, z).
+
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        The method that finds the weights.
+
+        - 'adam': stochastic steps scaled by running moments of the gradient [1]_. Suits most data sets.
+        - 'sgd': stochastic gradient descent, with momentum [2]_ and a schedule for the learning rate.
+        - 'lbfgs': a full-batch quasi-Newton method [3]_. Suits small data sets.
+
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum of squared weights``, which is added to the sum of the losses
+        of a batch before both are divided by its number of samples (or its sum of sample weights). Biases are not
+        penalised.
+
+    batch_size : int or 'auto', default='auto'
+        Samples in a mini-batch. 'auto' is ``min(200, n_samples)``. Ignored by 'lbfgs', which uses all samples in
+        every step.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of the learning rate. Only used by 'sgd'.
+
+        - 'constant': `learning_rate_init` throughout.
+        - 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after an epoch, with t the samples seen so far.
+        - 'adaptive': `learning_rate_init`, and a fifth of the current rate whenever patience (see
+          `n_iter_no_change`) ends, until the rate is 1e-6 or less.
+
+    learning_rate_init : float, default=0.001
+        The (initial) step size. Ignored by 'lbfgs'.
+
+    power_t : float, default=0.5
+        The exponent of 'invscaling'. Ignored by all else.
+
+    max_iter : int, default=200
+        The most epochs ('sgd', 'adam': passes over the data) or iterations ('lbfgs').
+
+    shuffle : bool, default=True
+        Whether the samples are put in a new order before each epoch. Ignored by 'lbfgs'.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial weights, the validation set of `early_stopping` and the order of the samples. The same
+        int gives the same model at every fit.
+
+    tol : float, default=1e-4
+        What counts as an improvement of the training loss (or, with `early_stopping`, of the validation score). For
+        'lbfgs', the largest component of the gradient at which to stop.
+
+    verbose : bool, default=False
+        Whether to print the loss of each epoch, and why training stops. Ignored by 'lbfgs'.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit, with fresh patience.
+
+    momentum : float, default=0.9
+        Momentum of 'sgd', in [0, 1]. Ignored by all else.
+
+    nesterovs_momentum : bool, default=True
+        Whether momentum is Nesterov's. Only used by 'sgd' with ``momentum > 0``.
+
+    early_stopping : bool, default=False
+        Whether to set aside `validation_fraction` of the samples and stop when the score on them (their accuracy) stops
+        to improve; the weights of the best epoch are kept. The split is
+        stratified by class, except for multilabel y. Ignored, with a warning, by 'lbfgs'.
+
+    validation_fraction : float, default=0.1
+        The share of the samples that `early_stopping` sets aside, in [0, 1).
+
+    beta_1 : float, default=0.9
+        Decay rate of the first moment of 'adam', in [0, 1). Ignored by all else.
+
+    beta_2 : float, default=0.999
+        Decay rate of the second moment of 'adam', in [0, 1). Ignored by all else.
+
+    epsilon : float, default=1e-8
+        Keeps the step of 'adam' finite. Ignored by all else.
+
+    n_iter_no_change : int or np.inf, default=10
+        Patience: training stops (or 'adaptive' lowers the rate) after more than this many epochs in a row that
+        did not improve by `tol`. Ignored by 'lbfgs'.
+
+    max_fun : int, default=15000
+        The most evaluations of the loss by 'lbfgs'. Ignored by all else.
+
+    device : {'cpu', 'auto'}, default='cpu'
+        Where to train and predict. 'auto' is the fastest device available, which is the CPU in this version.
+
+    dtype : {'float32', 'float64'} or None, default=None
+        Precision of training and of the model, and so of its probabilities. None is float32 for X of
+        float32, and float64 for any other. A batch of X is cast when it is used, so that X itself is not copied.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels; for multilabel y, the numbers of its columns.
+
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        The weights of each layer.
+
+    intercepts_ : list of ndarray of shape (fan_out,)
+        The biases of each layer.
+
+    loss_ : float
+        The loss of the last epoch, as a mean over its batches, each taken before its step; for 'lbfgs', the loss of
+        the model.
+
+    loss_curve_ : list of float
+        The loss of each epoch or iteration; `warm_start` and `partial_fit` append to it.
+
+    best_loss_ : float or None
+        The least of `loss_curve_`; None with `early_stopping`.
+
+    validation_scores_ : list of float or None
+        The validation score after each epoch; None without `early_stopping`.
+
+    best_validation_score_ : float or None
+        The greatest of `validation_scores_`; None without `early_stopping`.
+
+    t_ : int
+        Samples seen in training. Stays 0 for 'lbfgs'.
+
+    n_iter_ : int
+        Epochs or iterations of the last fit.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_outputs_ : int
+        Neurons of the output layer.
+
+    out_activation_ : str
+        Activation of the output layer: 'logistic' for two classes and for multilabel y, 'softmax' for more
+        classes.
+
+    n_features_in_ : int
+        Features seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    MLPRegressor : The same network for real-valued targets.
+
+    Notes
+    -----
+    Initial weights and biases are uniform in ``±sqrt(6 / (fan_in + fan_out))``, or ``±sqrt(2 / (fan_in + fan_out))``
+    for activation='logistic' [4]_.
+
+    X of shape (n_samples, n_features) can be dense or sparse (CSR; CSC is converted), in memory or memory-mapped; it is
+    read one mini-batch at a time and never written to.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+       :arxiv:`1412.6980`
+    .. [2] I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the importance of initialization and momentum in deep
+       learning", ICML 2013.
+    .. [3] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
+       Programming 45, 1989.
+    .. [4] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+       AISTATS 2010.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mlp import MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), MLPClassifier(early_stopping=True, random_state=0))
+    >>> model.fit(X_train, y_train).score(X_test, y_test)
+    0.9...
+    """
+
+    loss = "log_loss"
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        device="cpu",
+        dtype=None,
+    ):
+        super().__init__(
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            device=device,
+            dtype=dtype,
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the network on X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels of any sortable kind; or, for multilabel classification, a matrix of 0 and 1 (also sparse).
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in the loss and in the validation score. None is a weight of 1 for each.
+
+        Returns
+        -------
+        self : MLPClassifier
+            The trained classifier.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used, or if training ends in weights that are not finite.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @available_if(solver_is_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train the network for one epoch on X and y, going on from where it is.
+
+        Only available for solver='sgd' and 'adam'. The state of the solver and of the random numbers is kept from call
+        to call, and in a pickle between calls.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, which can be a part of `classes`.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in the loss. None is a weight of 1 for each.
+
+        classes : array-like of shape (n_classes,), default=None
+            All classes that any call will see. Needed in the first call only.
+
+        Returns
+        -------
+        self : MLPClassifier
+            The trained classifier.
+        """
+        self._validate_params()
+        _check_partial_fit_first_call(self, classes)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """The most probable class of each sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels; for multilabel models, the columns whose probability is above 0.5 (a sparse array if y was
+            sparse in `fit`).
+        """
+        probability = self._predict_output(X)
+        if self.out_activation_ == "softmax":
+            return self.classes_[probability.argmax(axis=1)]
+        positive = probability > 0.5
+        if self.n_outputs_ == 1:
+            column = min(1, len(self.classes_) - 1)
+            return self.classes_[positive[:, 0] * column]
+        positive = positive.astype(np.intp)
+        return csr_array(positive) if self._sparse_target else positive
+
+    def predict_proba(self, X):
+        """The probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_classes)
+            One column for each of `classes_`. The rows sum to 1, except for multilabel models.
+        """
+        probability = self._predict_output(X)
+        if self.n_outputs_ > 1:
+            return probability
+        if len(self.classes_) == 1:
+            return np.ones_like(probability)
+        return np.hstack([1 - probability, probability])
+
+    def predict_log_proba(self, X):
+        """The logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        log_probability : ndarray of shape (n_samples, n_classes)
+            ``log(predict_proba(X))``.
+        """
+        probability = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(probability, out=probability)
+
+    def _encode_target(self, y, dtype, incremental):
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            name = type(self).__name__
+            raise ValueError(
+                f"y of shape {y.shape} has several columns with more than two classes (multiclass-multioutput), which "
+                f"{name} does not support. Use sklearn.multioutput.MultiOutputClassifier({name}()), or a matrix of 0 "
+                "and 1 for multilabel classification."
+            )
+        check_classification_targets(y)
+        classes = unique_labels(y)
+        if hasattr(self, "classes_") and (self.warm_start or incremental):
+            self._check_classes(classes)
+        else:
+            self.classes_ = classes
+        if kind == "multilabel-indicator":
+            self._sparse_target = issparse(y)
+            target = y.toarray() if self._sparse_target else y
+            return target.astype(dtype), "logistic_log_loss", y.shape[1]
+        codes = np.searchsorted(self.classes_, y)
+        if len(self.classes_) > 2:
+            return codes, "softmax_log_loss", len(self.classes_)
+        return codes.astype(dtype)[:, np.newaxis], "logistic_log_loss", 1
+
+    def _check_classes(self, classes):
+        if self.warm_start:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {classes}"
+                )
+        elif np.setdiff1d(classes, self.classes_).size:
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _stratify_by(self, target):
+        if self.out_activation_ == "softmax":
+            return target, [str(label) for label in self.classes_]
+        if self.n_outputs_ == 1:
+            # Two classes go by their encoding in messages, as they do in scikit-learn's.
+            return target[:, 0].astype(np.intp), ["False", "True"]
+        return None, []
+
+    def _score_prediction(self, target, prediction, sample_weight):
+        if self.out_activation_ == "softmax":
+            correct = prediction.argmax(axis=1) == target
+        else:
+            correct = ((prediction > 0.5) == target).all(axis=1)
+        return np.average(correct, weights=sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,161 @@
+"""Mini-batch training: the loop over epochs and batches, and when it stops."""
+
+from collections.abc import Callable, Iterator
+from math import inf, isfinite
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sklearn_mlp.core.batches import Batches
+from sklearn_mlp.core.losses import Loss
+from sklearn_mlp.core.network import Network
+from sklearn_mlp.core.optimizers import Optimizer
+from sklearn_mlp.core.parameters import Parameters
+from sklearn_mlp.core.schedules import Constant
+from sklearn_mlp.devices import Device
+
+Array = npt.NDArray[Any]
+
+
+class Epoch(NamedTuple):
+    """The record of one epoch.
+
+    `loss` is the mean over the rows of the batches' losses, each taken before its step; `score` is the validation
+    score. `plateau` says what was done about patience at its end, and is empty before.
+    """
+
+    loss: float
+    score: float | None
+    plateau: str = ""
+    stop: bool = False
+
+
+class Patience:
+    """Counts epochs in a row without an improvement by `tol`, of a score that should rise."""
+
+    def __init__(self, tol: float, n_iter_no_change: float, best: float, count: int = 0) -> None:
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.best = best
+        self.count = count
+
+    def update(self, score: float) -> bool:
+        """Take the score of an epoch (NaN counts as no score); whether it is the best so far."""
+        self.count = self.count + 1 if score < self.best + self.tol else 0
+        is_best = score > self.best
+        if is_best:
+            self.best = score
+        return is_best
+
+    @property
+    def at_end(self) -> bool:
+        return self.count > self.n_iter_no_change
+
+
+class Objective:
+    """The regularised mean loss of a network, (sum of w_i L_i + alpha/2 |W|^2) / sum of w_i, and its gradient.
+
+    Attributes
+    ----------
+    network : Network
+        Over the views of `theta`.
+    theta, grad : Parameters
+        Where the objective is taken, and its gradient there.
+    """
+
+    def __init__(self, device: Device, theta: Parameters, activation: str, loss: Loss, alpha: float) -> None:
+        dtype = theta.vector.dtype
+        self.device = device
+        self.theta = theta
+        self.grad = Parameters(device.empty(theta.vector.shape, dtype), theta.layer_sizes)
+        self.network = Network(device, theta.W, theta.b, activation, dtype)
+        self.alpha = alpha
+        self._to_gradient = getattr(device, loss.gradient)
+
+    def backpropagate(self, X: Any, y: Any, sample_weight: Any, scale: float) -> float:
+        """A batch's weighted sum of losses times `scale`; the gradient of that is left in `grad`."""
+        Z = self.network.forward(X)
+        loss: float = self._to_gradient(Z, y, sample_weight, scale)  # Z has become dZ
+        self.network.backward(X, Z, self.grad)
+        return loss
+
+    def add_penalty(self, scale: float) -> float:
+        """The L2 penalty of the weights times `scale`; the gradient of that is added to `grad`."""
+        alpha = self.alpha * scale
+        if alpha == 0:
+            return 0.0
+        W = self.theta.weights
+        self.device.add_scaled(self.grad.weights, alpha, W)
+        return 0.5 * alpha * self.device.dot(W, W)
+
+
+def run_epoch(objective: Objective, optimizer: Optimizer, batches: Batches, learning_rate: float) -> float:
+    """One step for each batch; the mean of the batches' losses over the rows.
+
+    A batch whose weights sum to zero says nothing, and is passed over.
+    """
+    total = 0.0
+    n_rows = 0
+    for X, y, sample_weight in batches:
+        n = X.shape[0]
+        weight = n if sample_weight is None else float(sample_weight.sum())
+        if weight == 0:
+            continue
+        loss = objective.backpropagate(X, y, sample_weight, 1 / weight)
+        loss += objective.add_penalty(1 / weight)
+        optimizer.step(objective.theta.vector, objective.grad.vector, learning_rate)
+        total += loss * n
+        n_rows += n
+    return total / n_rows if n_rows else inf
+
+
+def train(
+    objective: Objective,
+    optimizer: Optimizer,
+    schedule: Constant,
+    batches: Batches,
+    patience: Patience,
+    *,
+    max_iter: int,
+    t: int,
+    random_state: np.random.RandomState | None,
+    validate: Callable[[], float] | None,
+    best_theta: Array | None,
+) -> Iterator[Epoch]:
+    """Train, one epoch for each record that is asked for, until patience ends or the loss is no longer finite.
+
+    Parameters
+    ----------
+    t : int
+        Rows seen in earlier training; for the schedule.
+    random_state : RandomState or None
+        Shuffles the rows before each epoch; None leaves them in order.
+    validate : callable or None
+        The validation score, on which patience then depends; without one it depends on the training loss.
+    best_theta : array or None
+        Receives the parameters of each new best validation score.
+    """
+    theta = objective.theta.vector
+    for _ in range(max_iter):
+        if random_state is not None:
+            batches.shuffle(random_state)
+        loss = run_epoch(objective, optimizer, batches, schedule.learning_rate)
+        score = validate() if validate is not None else None
+        t += batches.n_rows
+        schedule.epoch_ends(t)
+        if not isfinite(loss):
+            yield Epoch(loss, score, stop=True)
+            return
+        is_best = patience.update(-loss if score is None else score)
+        if is_best and best_theta is not None:
+            best_theta[...] = theta
+        if patience.at_end:
+            stop, what = schedule.plateau()
+            if not stop:
+                patience.count = 0
+            yield Epoch(loss, score, what, stop)
+            if stop:
+                return
+        else:
+            yield Epoch(loss, score)

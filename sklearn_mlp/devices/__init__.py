@@ -1,0 +1,26 @@
+"""Where arrays live and what does arithmetic on them."""
+
+from sklearn_mlp.devices.cpu import CPU
+
+Device = CPU
+
+
+def resolve_device(name: str) -> Device:
+    """The device that the parameter ``device`` names.
+
+    Parameters
+    ----------
+    name : {"cpu", "auto"}
+        "auto" is the fastest device available, which is the CPU in this version.
+
+    Raises
+    ------
+    ValueError
+        If `name` is not a device of this version.
+    """
+    if name in ("cpu", "auto"):
+        return CPU()
+    raise ValueError(
+        f"device={name!r} is not available: this version of sklearn_mlp trains on the CPU only. "
+        "Use device='cpu' or device='auto'."
+    )

@@ -1,0 +1,20 @@
+"""scikit-learn's checks of the estimator interface, with no expected failure."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_mlp import MLPClassifier, MLPRegressor
+
+
+# scikit-learn checks its own MLP with max_iter=100, too: lbfgs fits the data of one check so well in 200 iterations that
+# probabilities reach 1.0 in floating point, and the check wants them below 1.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(
+    [
+        estimator(solver=solver, max_iter=100)
+        for estimator in (MLPClassifier, MLPRegressor)
+        for solver in ("adam", "sgd", "lbfgs")
+    ]
+)
+def test_check_estimator(estimator, check):
+    check(estimator)
