@@ -180,12 +180,23 @@ class BaseMLP(BaseEstimator, ABC):
         state = self._partial_fit_state(resume) if incremental else {}
         random_state = state.get("random_state") or check_random_state(self.random_state)
         if resume:
+            if loss.out_activation != self.out_activation_:
+                raise ValueError(
+                    f"The fitted network has out_activation_={self.out_activation_!r}, but y (or loss) now asks for "
+                    f"{loss.out_activation!r}. warm_start=True and partial_fit go on with the fitted network: restore "
+                    "the kind of y, or train a new one with warm_start=False and fit."
+                )
             theta = pack_parameters(self.coefs_, self.intercepts_, layer_sizes, dtype)
         else:
             theta = draw(layer_sizes, ACTIVATIONS[self.activation].initial_variance, random_state, dtype)
+        has_history = resume and hasattr(self, "loss_curve_")
+        if not has_history:
             self.loss_curve_ = []
-            self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
+            self.validation_scores_ = None
             self.t_ = 0
+        if not has_history or not incremental:
+            # A refit under warm_start is judged by its own epochs, as its data may be others.
+            self.best_loss_ = self.best_validation_score_ = None
         self.n_iter_ = 0
         self.n_layers_ = len(layer_sizes)
         self.n_outputs_ = n_outputs
@@ -215,11 +226,9 @@ class BaseMLP(BaseEstimator, ABC):
             rows, validate = self._hold_out(objective, data, random_state)
             best_theta = theta.copy()
             self.validation_scores_ = self.validation_scores_ or []
-            self.best_loss_ = None
-            best = -inf if self.best_validation_score_ is None else self.best_validation_score_
         else:
-            self.validation_scores_ = self.best_validation_score_ = None
-            best = -inf if self.best_loss_ is None else -self.best_loss_
+            self.validation_scores_ = None
+        best = -inf if self.best_loss_ is None else -self.best_loss_
         n_rows = X.shape[0] if rows is None else len(rows)
         batches = Batches(
             device,

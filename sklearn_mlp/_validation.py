@@ -13,9 +13,8 @@ from sklearn_mlp.core.parameters import Parameters, n_parameters
 
 def accepted_dtypes(X):
     """What `validate_data` keeps: floats, and the integers of an array, which are cast batch by batch."""
-    if getattr(getattr(X, "dtype", None), "kind", "") in "biu":
-        return "numeric"
-    return (np.float64, np.float32)
+    kind = getattr(getattr(X, "dtype", None), "kind", None)
+    return "numeric" if kind in {"b", "i", "u"} else (np.float64, np.float32)
 
 
 def float_dtype(array):

@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# For each set of extras one stamp, which is made anew when the package's metadata change.
+INSTALLED = $(VENV)/.installed-$(1)
+
+.PHONY: demo test check bench clean
+
+demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
+	$(BIN)/python examples/digits_grid_search.py
+
+test: $(call INSTALLED,test)  ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(call INSTALLED,dev)  ## lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(call INSTALLED,base)  ## our training time and scikit-learn's, as ratios
+	$(BIN)/python benchmarks/training.py
+
+clean:
+	rm -rf $(VENV) demo_output
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("sklearn_mlp needs Python 3.11 or newer: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-base: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-%: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	touch $@

@@ -1,0 +1,67 @@
+"""The direction of the arrows: what each part of the package may import from the others, and from outside."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sklearn_mlp
+
+PACKAGE = Path(sklearn_mlp.__file__).parent
+MAY_IMPORT = {
+    "__init__": {"_version", "classifier", "regressor"},
+    "classifier": {"_base"},
+    "regressor": {"_base"},
+    "_base": {"_validation", "_version", "core", "devices"},
+    "_validation": {"core.parameters"},
+    "_version": set(),
+    "core": set(),
+    "core.activations": set(),
+    "core.losses": set(),
+    "core.parameters": set(),
+    "core.schedules": set(),
+    "core.dense": {"devices"},
+    "core.batches": {"devices"},
+    "core.optimizers": {"devices"},
+    "core.network": {"core.activations", "core.batches", "core.dense", "core.parameters", "devices"},
+    "core.training": {
+        "core.batches",
+        "core.losses",
+        "core.network",
+        "core.optimizers",
+        "core.parameters",
+        "core.schedules",
+        "devices",
+    },
+    "core.lbfgs": {"core.batches", "core.training"},
+    "devices": {"devices.cpu"},
+    "devices.cpu": set(),
+}
+
+
+def _name(path):
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # `from package import module` names the module; `from module import name` does not.
+            folder = PACKAGE.parent.joinpath(*node.module.split("."))
+            yield from (
+                f"{node.module}.{alias.name}" if (folder / f"{alias.name}.py").exists() else node.module
+                for alias in node.names
+            )
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=_name)
+def test_imports(path):
+    name = _name(path)
+    imports = set(_imports(path))
+    within = {imported.removeprefix("sklearn_mlp.") for imported in imports if imported.startswith("sklearn_mlp.")}
+    allowed = MAY_IMPORT[name]
+    assert all(imported in allowed or imported.split(".")[0] in allowed for imported in within)
+    if name.startswith(("core", "devices")):
+        assert not any(imported.split(".")[0] == "sklearn" for imported in imports)

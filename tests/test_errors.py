@@ -1,0 +1,268 @@
+"""What a user is told about parameters and data that cannot be used, and what is left of the estimator."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import sklearn.neural_network
+from scipy.sparse import csr_array
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.preprocessing import scale
+
+import sklearn_mlp
+from sklearn_mlp import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X_IRIS, Y_IRIS = load_iris(return_X_y=True)
+X_IRIS = scale(X_IRIS)
+X_CANCER, Y_CANCER = load_breast_cancer(return_X_y=True)
+X_CANCER = scale(X_CANCER)
+
+BAD_PARAMETERS = [
+    ("hidden_layer_sizes", 0),
+    ("hidden_layer_sizes", "100"),
+    ("activation", "sigmoid"),
+    ("solver", "rmsprop"),
+    ("alpha", -1e-3),
+    ("batch_size", 0),
+    ("batch_size", "all"),
+    ("learning_rate", "cosine"),
+    ("learning_rate_init", 0),
+    ("power_t", -1),
+    ("max_iter", 0),
+    ("max_iter", 1.5),
+    ("shuffle", "yes"),
+    ("random_state", "seed"),
+    ("tol", -1),
+    ("verbose", -1),
+    ("warm_start", "no"),
+    ("momentum", 1.1),
+    ("nesterovs_momentum", 2),
+    ("early_stopping", "auto"),
+    ("validation_fraction", 1),
+    ("beta_1", 1),
+    ("beta_2", -0.1),
+    ("epsilon", 0),
+    ("n_iter_no_change", 0.5),
+    ("max_fun", 0),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_PARAMETERS)
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_a_bad_parameter_has_the_message_of_scikit_learn(kind, name, value):
+    messages = []
+    for module in (sklearn.neural_network, sklearn_mlp):
+        with pytest.raises(ValueError, match=name) as error:
+            getattr(module, kind)(**{name: value}).fit(X_IRIS, Y_IRIS)
+        # The options of a set are listed in any order.
+        messages.append(re.sub(r"\{.*\}", lambda options: str(sorted(options[0][1:-1].split(", "))), str(error.value)))
+    assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes must be > 0, got \[5, 0\]"),
+        ({"hidden_layer_sizes": (5.5,)}, r"hidden_layer_sizes must be integers.*got \(5.5,\).*For example"),
+        ({"device": "cuda"}, r"device='cuda' is not available.*Use device='cpu' or device='auto'"),
+        ({"device": "gpu"}, r"device='gpu' is not available"),
+        ({"device": 0}, r"The 'device' parameter .* must be an instance of 'str'. Got 0"),
+        ({"dtype": "float16"}, r"The 'dtype' parameter .*float32.*Got 'float16'"),
+        ({"dtype": np.float32}, r"The 'dtype' parameter .*float32"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_parameters_beyond_scikit_learn(method, params, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(MLPRegressor(**params), method)(X_IRIS, Y_IRIS)
+
+
+def test_a_bad_parameter_is_seen_by_a_later_partial_fit():
+    clf = MLPClassifier((3,)).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="'alpha' parameter"):
+        clf.set_params(alpha=-1).partial_fit(X_IRIS, Y_IRIS)
+
+
+NAN = np.where(np.arange(X_IRIS.size).reshape(X_IRIS.shape) == 5, np.nan, X_IRIS)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (NAN, Y_IRIS, "Input X contains NaN"),
+        (np.where(np.isnan(NAN), np.inf, X_IRIS), Y_IRIS, "Input X contains infinity"),
+        (X_IRIS[:, 0], Y_IRIS, "Expected 2D array, got 1D array"),
+        (X_IRIS[np.newaxis], Y_IRIS, "Found array with dim 3"),
+        (X_IRIS[:0], Y_IRIS[:0], r"Found array with 0 sample"),
+        (X_IRIS[:, :0], Y_IRIS, r"Found array with 0 feature"),
+        (X_IRIS * 1j, Y_IRIS, "Complex data not supported"),
+        (X_IRIS, Y_IRIS[:-1], "inconsistent numbers of samples"),
+        (X_IRIS, None, "requires y to be passed"),
+        (X_IRIS, np.where(Y_IRIS == 1, np.nan, Y_IRIS), "Input y contains NaN"),
+        (X_IRIS, np.zeros((150, 2, 2)), "Found array with dim 3"),
+        ([["a", "b"]] * 150, Y_IRIS, "could not convert string"),
+    ],
+)
+@pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
+def test_bad_data(Estimator, X, y, message):
+    with pytest.raises(ValueError, match=message):
+        Estimator(hidden_layer_sizes=(3,)).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (X_IRIS[:, 0], "Unknown label type: continuous"),
+        (np.column_stack([Y_IRIS, Y_IRIS]), r"multiclass-multioutput.*Use sklearn.multioutput.MultiOutputClassifier"),
+    ],
+)
+def test_bad_labels(y, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier((3,)).fit(X_IRIS, y)
+
+
+def test_sparse_targets_of_a_regression():
+    with pytest.raises(ValueError, match=r"y is a sparse matrix of shape \(150, 4\).*Pass y.toarray\(\)"):
+        MLPRegressor(hidden_layer_sizes=(3,)).fit(X_IRIS, csr_array(X_IRIS))
+
+
+@pytest.mark.parametrize(
+    ("sample_weight", "message"),
+    [
+        (np.ones(149), r"sample_weight.shape == \(149,\), expected \(150,\)"),
+        (np.ones((150, 1)), "Sample weights must be 1D array or scalar"),
+        (np.full(150, np.nan), "Input sample_weight contains NaN"),
+        (np.zeros(150), "Sample weights must contain at least one non-zero number"),
+    ],
+)
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_bad_weights(solver, sample_weight, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier((3,), solver=solver).fit(X_IRIS, Y_IRIS, sample_weight=sample_weight)
+
+
+def test_weights_that_leave_nothing_to_train_on_after_the_split():
+    sample_weight = np.zeros(150)
+    sample_weight[0] = 1
+    with pytest.raises(ValueError, match=r"sample_weight is zero for all rows.*validation_fraction=0.1"):
+        MLPRegressor(hidden_layer_sizes=(3,), early_stopping=True, random_state=0).fit(
+            X_IRIS, Y_IRIS, sample_weight=sample_weight
+        )
+
+
+@pytest.mark.parametrize(
+    ("validation_fraction", "message"),
+    [
+        (0, r"validation set is too small.*validation_fraction=0 of the 150 samples: 0 to validate"),
+        (0.01, r"validation set is too small.*samples: 2 to validate on and 148 .*at least 3"),
+        (0.999, r"training set is too small. Decrease 'validation_fraction'.*150 to validate on and 0 to train"),
+    ],
+)
+def test_a_validation_set_that_cannot_be_made(validation_fraction, message):
+    clf = MLPClassifier((3,), early_stopping=True, validation_fraction=validation_fraction)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X_IRIS, Y_IRIS)
+
+
+def test_partial_fit_of_a_classifier_needs_classes():
+    clf = MLPClassifier((3,))
+    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
+        clf.partial_fit(X_IRIS, Y_IRIS)
+    clf.partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`. .* 'y' has \[1 2 3\]"):
+        clf.partial_fit(X_IRIS, Y_IRIS + 1)
+    with pytest.raises(ValueError, match="is not the same as on last call to partial_fit"):
+        clf.partial_fit(X_IRIS, Y_IRIS, classes=[0, 1])
+
+
+@pytest.mark.parametrize("resume", ["warm_start", "partial_fit"])
+@pytest.mark.parametrize("change", ["hidden layers", "outputs", "features"])
+def test_training_goes_on_only_with_the_same_network(resume, change):
+    reg = MLPRegressor(hidden_layer_sizes=(6,), max_iter=2, random_state=0, warm_start=True)
+    y = X_IRIS[:, :2]
+    reg.fit(X_IRIS, y)
+    before = reg.predict(X_IRIS)
+    X = X_IRIS
+    if change == "hidden layers":
+        reg.set_params(hidden_layer_sizes=(6, 3))
+        message = r"layers of sizes \[4, 6, 2\].*now ask for \[4, 6, 3, 2\]"
+    elif change == "outputs":
+        y = X_IRIS[:, :3]
+        message = r"layers of sizes \[4, 6, 2\].*now ask for \[4, 6, 3\]"
+    else:
+        X = X_IRIS[:, :3]
+        message = "X has 3 features, but MLPRegressor is expecting 4 features"
+    with pytest.raises(ValueError, match=message):
+        getattr(reg, "fit" if resume == "warm_start" else resume)(X, y)
+    np.testing.assert_array_equal(reg.predict(X_IRIS), before)
+
+
+def test_another_kind_of_target_cannot_go_on():
+    clf = MLPClassifier((3,), max_iter=2, random_state=0)
+    indicator = np.eye(3, dtype=int)[Y_IRIS]
+    clf.fit(X_IRIS, Y_IRIS)
+    with pytest.raises(ValueError, match=r"softmax.*logistic"):
+        clf.partial_fit(X_IRIS, indicator)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])
+def test_predicting_before_fit(method):
+    with pytest.raises(sklearn.exceptions.NotFittedError, match="not fitted yet"):
+        getattr(MLPClassifier(), method)(X_IRIS)
+
+
+def test_predicting_other_features():
+    clf = MLPClassifier((3,), max_iter=2).fit(X_IRIS, Y_IRIS)
+    with pytest.raises(ValueError, match="X has 3 features, but MLPClassifier is expecting 4 features"):
+        clf.predict(X_IRIS[:, :3])
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_an_interrupt_stops_training_and_leaves_a_usable_model(solver, early_stopping, monkeypatch):
+    if early_stopping and solver == "lbfgs":
+        early_stopping = False
+    relu = sklearn_mlp._base.resolve_device("cpu").relu
+    calls = []
+
+    def interrupted(Z, b):
+        calls.append(1)
+        if len(calls) == 100:
+            raise KeyboardInterrupt
+        relu(Z, b)
+
+    clf = MLPClassifier((5,), solver=solver, early_stopping=early_stopping, tol=0, max_iter=1000, random_state=0)
+    monkeypatch.setattr("sklearn_mlp.devices.cpu.CPU.relu", staticmethod(interrupted))
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        clf.fit(X_CANCER, Y_CANCER)
+    assert 5 < clf.n_iter_ == len(clf.loss_curve_) < 100
+    assert clf.score(X_CANCER, Y_CANCER) > 0.6
+    assert np.isfinite(clf.predict_proba(X_CANCER)).all()
+
+
+def test_ctrl_c_in_a_real_process():
+    script = """
+import numpy as np
+from sklearn_mlp import MLPRegressor
+rng = np.random.default_rng(0)
+X = rng.standard_normal((20000, 20))
+reg = MLPRegressor(hidden_layer_sizes=(50,), max_iter=100_000, tol=0, n_iter_no_change=np.inf, verbose=True)
+reg.fit(X, X[:, 0])
+print("trained", reg.n_iter_, np.isfinite(reg.predict(X)).all(), flush=True)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(3):
+        assert process.stdout.readline().startswith("Iteration")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "UserWarning: Training interrupted by user." in err
+    assert re.search(r"^trained \d+ True$", out, re.MULTILINE)
