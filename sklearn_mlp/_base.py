@@ -2,20 +2,19 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from math import inf, isfinite
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from sklearn_mlp._solvers import NON_FINITE, chunk_rows, fit_lbfgs, fit_stochastic
 from sklearn_mlp._validation import (
     accepted_dtypes,
-    check_batch_size,
     check_hidden_layer_sizes,
     float_dtype,
     pack_parameters,
@@ -24,22 +23,11 @@ from sklearn_mlp._validation import (
 from sklearn_mlp._version import __version__
 from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
-from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.losses import INVERSE_LINKS, LOSSES
 from sklearn_mlp.core.network import Network
-from sklearn_mlp.core.optimizers import SGD, Adam
 from sklearn_mlp.core.parameters import draw
-from sklearn_mlp.core.schedules import Adaptive, Constant, InverseScaling
-from sklearn_mlp.core.training import Objective, Patience, train
+from sklearn_mlp.core.training import Objective
 from sklearn_mlp.devices import resolve_device
-
-# Rows are predicted, scored and (by lbfgs) trained on in chunks of about this many activations: 8 MB in float64, which
-# is enough for the products to run at full speed and little enough to stay in cache.
-CHUNK_ACTIVATIONS = 2**20
-
-NON_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
-)
 
 
 def solver_is_stochastic(estimator):
@@ -177,8 +165,8 @@ class BaseMLP(BaseEstimator, ABC):
         loss = LOSSES[loss_name]
         layer_sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
 
-        state = self._partial_fit_state(resume) if incremental else {}
-        random_state = state.get("random_state") or check_random_state(self.random_state)
+        state = self._partial_fit_state(resume) if incremental else None
+        random_state = (state and state["random_state"]) or check_random_state(self.random_state)
         if resume:
             if loss.out_activation != self.out_activation_:
                 raise ValueError(
@@ -189,6 +177,10 @@ class BaseMLP(BaseEstimator, ABC):
             theta = pack_parameters(self.coefs_, self.intercepts_, layer_sizes, dtype)
         else:
             theta = draw(layer_sizes, ACTIVATIONS[self.activation].initial_variance, random_state, dtype)
+        rows = rows_val = None
+        if self.early_stopping and self.solver != "lbfgs":
+            rows, rows_val = self._split_rows(target, sample_weight, random_state)
+
         has_history = resume and hasattr(self, "loss_curve_")
         if not has_history:
             self.loss_curve_ = []
@@ -210,183 +202,26 @@ class BaseMLP(BaseEstimator, ABC):
         # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if self.solver == "lbfgs":
-                self._fit_lbfgs(objective, data)
+                fit_lbfgs(self, objective, data)
             else:
-                self._fit_stochastic(objective, data, random_state, incremental, state)
+                state = fit_stochastic(self, objective, data, rows, rows_val, random_state, state)
+        if incremental:
+            self._training_state = state
         if not np.isfinite(theta.vector).all():
             raise ValueError(NON_FINITE)
         return self
 
-    def _fit_stochastic(self, objective, data, random_state, incremental, state):
-        X, target, sample_weight = data
-        device, theta = objective.device, objective.theta.vector
-        rows = np.arange(X.shape[0]) if self.shuffle else None
-        validate = best_theta = None
-        if self.early_stopping:
-            rows, validate = self._hold_out(objective, data, random_state)
-            best_theta = theta.copy()
-            self.validation_scores_ = self.validation_scores_ or []
-        else:
-            self.validation_scores_ = None
-        best = -inf if self.best_loss_ is None else -self.best_loss_
-        n_rows = X.shape[0] if rows is None else len(rows)
-        batches = Batches(
-            device,
-            X,
-            target,
-            sample_weight,
-            dtype=theta.dtype,
-            batch_size=check_batch_size(self.batch_size, n_rows),
-            rows=rows,
-        )
-        optimizer = self._make_optimizer(device, theta, state.get("optimizer", {}))
-        schedule = self._make_schedule(state.get("learning_rate", self.learning_rate_init))
-        patience = Patience(self.tol, self.n_iter_no_change, best, state.get("n_no_improvement", 0))
-        epochs = train(
-            objective,
-            optimizer,
-            schedule,
-            batches,
-            patience,
-            max_iter=1 if incremental else self.max_iter,
-            t=self.t_,
-            random_state=random_state if self.shuffle else None,
-            validate=validate,
-            best_theta=best_theta,
-        )
-        stopped = incremental
-        try:
-            for epoch in epochs:
-                self._record(epoch, n_rows, patience.best)
-                stopped = stopped or epoch.stop
-        except KeyboardInterrupt:
-            self._warn("Training interrupted by user.")
-            stopped = True
-
-        if best_theta is not None:
-            theta[...] = best_theta
-        if self.n_iter_ and not isfinite(self.loss_):
-            if best_theta is None:
-                raise ValueError(NON_FINITE)
-            self._warn(
-                f"The training loss was {self.loss_} in epoch {self.n_iter_}: training has diverged. It stops there, "
-                "and the weights are those of the best validation score. Scale X and y, or decrease "
-                f"learning_rate_init={self.learning_rate_init}.",
-                ConvergenceWarning,
-            )
-        elif not stopped:
-            self._warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
-                "reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-            )
-        if incremental:
-            self._training_state = {
-                "solver": self.solver,
-                "optimizer": optimizer.state(),
-                "learning_rate": schedule.learning_rate,
-                "n_no_improvement": patience.count,
-                "seed": self.random_state if isinstance(self.random_state, Integral) else None,
-                "random_state": random_state if isinstance(self.random_state, Integral) else None,
-            }
-
-    def _hold_out(self, objective, data, random_state):
-        """The rows to train on, and a function that scores the network on the others."""
-        X, target, sample_weight = data
+    def _split_rows(self, target, sample_weight, random_state):
+        """The rows to train on and those to validate on, for early stopping."""
         codes, class_names = self._stratify_by(target)
-        rows, rows_val = split_rows(X.shape[0], codes, class_names, self.validation_fraction, random_state)
-        target_val = target[rows_val]
-        weight_val = None
-        if sample_weight is not None:
-            weight_val = sample_weight[rows_val]
-            if not (sample_weight[rows].any() and weight_val.any()):
-                raise ValueError(
-                    "sample_weight is zero for all rows of the training or of the validation set that "
-                    f"early_stopping=True makes with validation_fraction={self.validation_fraction}. Drop the rows of "
-                    "zero weight, or set early_stopping=False."
-                )
-        network = objective.network
-        batches = Batches(
-            objective.device,
-            X,
-            None,
-            None,
-            dtype=network.dtype,
-            batch_size=chunk_rows(network),
-            rows=rows_val,
-        )
-
-        def validate():
-            prediction = network.predict(batches, INVERSE_LINKS[self.out_activation_])
-            if not np.isfinite(prediction).all():
-                return np.nan
-            return float(self._score_prediction(target_val, prediction, weight_val))
-
-        return rows, validate
-
-    def _record(self, epoch, n_rows, best):
-        self.n_iter_ += 1
-        self.t_ += n_rows
-        self.loss_ = epoch.loss
-        self.loss_curve_.append(epoch.loss)
-        if self.verbose:
-            print(f"Iteration {self.n_iter_}, loss = {epoch.loss:.8f}")
-        if epoch.score is None:
-            self.best_loss_ = -best
-        else:
-            self.validation_scores_.append(epoch.score)
-            self.best_validation_score_ = best
-            if self.verbose:
-                print(f"Validation score: {epoch.score:f}")
-        if self.verbose and epoch.plateau:
-            what = "Training loss" if epoch.score is None else "Validation score"
-            print(
-                f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs. "
-                + epoch.plateau
+        rows, rows_val = split_rows(len(target), codes, class_names, self.validation_fraction, random_state)
+        if sample_weight is not None and not (sample_weight[rows].any() and sample_weight[rows_val].any()):
+            raise ValueError(
+                "sample_weight is zero for all rows of the training or of the validation set that "
+                f"early_stopping=True makes with validation_fraction={self.validation_fraction}. Drop the rows of "
+                "zero weight, or set early_stopping=False."
             )
-
-    def _fit_lbfgs(self, objective, data):
-        if self.early_stopping:
-            self._warn(
-                "early_stopping=True has no effect with solver='lbfgs', which trains on all rows until its gradient "
-                "is small. Use solver='adam' or 'sgd', or set early_stopping=False."
-            )
-        X, target, sample_weight = data
-        network = objective.network
-        batches = Batches(
-            objective.device, X, target, sample_weight, dtype=network.dtype, batch_size=chunk_rows(network)
-        )
-
-        def iteration_ends(loss):
-            self.n_iter_ += 1
-            self.loss_ = loss
-            self.loss_curve_.append(loss)
-            self.best_loss_ = loss if self.best_loss_ is None else min(loss, self.best_loss_)
-
-        try:
-            result = minimize_lbfgs(
-                objective,
-                batches,
-                X.shape[0] if sample_weight is None else float(sample_weight.sum()),
-                tol=self.tol,
-                max_iter=self.max_iter,
-                max_fun=self.max_fun,
-                iteration_ends=iteration_ends,
-            )
-        except KeyboardInterrupt:
-            self._warn("Training interrupted by user.")
-            return
-        self.loss_ = float(result.fun)
-        if result.status != 0:
-            advice = f"\nIncrease the number of iterations to improve the convergence (max_iter={self.max_iter})."
-            self._warn(
-                f"lbfgs failed to converge after {self.n_iter_} iteration(s) (status={result.status}):\n"
-                f"{result.message}\n"
-                + (advice if self.n_iter_ == self.max_iter else "")
-                + "\nYou might also want to scale the data as shown in:\n"
-                "    https://scikit-learn.org/stable/modules/preprocessing.html",
-                ConvergenceWarning,
-            )
+        return rows, rows_val
 
     def _partial_fit_state(self, resume):
         """What the last partial_fit left for this one; nothing if another solver is to go on."""
@@ -402,23 +237,6 @@ class BaseMLP(BaseEstimator, ABC):
             return np.dtype(self.dtype)
         return float_dtype(self.coefs_[0] if resume else X)
 
-    def _make_optimizer(self, device, theta, state):
-        if self.solver == "sgd":
-            return SGD(device, theta, self.momentum, self.nesterovs_momentum, **state)
-        return Adam(device, theta, self.beta_1, self.beta_2, self.epsilon, **state)
-
-    def _make_schedule(self, learning_rate):
-        if self.solver == "sgd" and self.learning_rate == "invscaling":
-            return InverseScaling(learning_rate, self.learning_rate_init, self.power_t)
-        if self.solver == "sgd" and self.learning_rate == "adaptive":
-            return Adaptive(learning_rate)
-        return Constant(self.learning_rate_init)
-
-    @staticmethod
-    def _warn(message, category=UserWarning):
-        # To the caller of fit: this, the solver, _fit, fit, scikit-learn's wrapper of fit, the caller.
-        warnings.warn(message, category, stacklevel=6)
-
     # -- predict -----------------------------------------------------------------------------------------------------
 
     def _predict_output(self, X):
@@ -427,8 +245,8 @@ class BaseMLP(BaseEstimator, ABC):
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=False)
         device = resolve_device(self.device)
         dtype = float_dtype(self.coefs_[0])
+        batches = Batches(device, X, None, None, dtype=dtype, batch_size=chunk_rows(self.intercepts_))
         network = Network(device, self.coefs_, self.intercepts_, self.activation, dtype)
-        batches = Batches(device, X, None, None, dtype=dtype, batch_size=chunk_rows(network))
         return network.predict(batches, INVERSE_LINKS[self.out_activation_])
 
     # -- persistence and tags ----------------------------------------------------------------------------------------
@@ -454,7 +272,3 @@ class BaseMLP(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def chunk_rows(network):
-    return max(1, CHUNK_ACTIVATIONS // sum(b.shape[0] for b in network.b))

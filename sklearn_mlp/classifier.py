@@ -422,9 +422,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _stratify_by(self, target):
-        if self.out_activation_ == "softmax":
+        if target.ndim == 1:
             return target, [str(label) for label in self.classes_]
-        if self.n_outputs_ == 1:
+        if target.shape[1] == 1:
             # Two classes go by their encoding in messages, as they do in scikit-learn's.
             return target[:, 0].astype(np.intp), ["False", "True"]
         return None, []

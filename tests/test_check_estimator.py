@@ -6,8 +6,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_mlp import MLPClassifier, MLPRegressor
 
 
-# scikit-learn checks its own MLP with max_iter=100, too: lbfgs fits the data of one check so well in 200 iterations that
-# probabilities reach 1.0 in floating point, and the check wants them below 1.
+# max_iter=100 is what scikit-learn checks its own MLP with, too: in 200 iterations lbfgs fits the data of one check so
+# well that probabilities reach 1.0 in floating point, and the check wants them below 1.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [

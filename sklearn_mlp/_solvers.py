@@ -1,0 +1,220 @@
+"""The solvers at work on an estimator: its parameters in, its fitted attributes out, the core in between.
+
+`mlp` is the estimator throughout. Its `coefs_` and `intercepts_` are views of the vector that is trained, so it can
+predict whenever training stops.
+"""
+
+import warnings
+from math import inf, isfinite
+from numbers import Integral
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_mlp._validation import check_batch_size
+from sklearn_mlp.core.batches import Batches
+from sklearn_mlp.core.lbfgs import minimize_lbfgs
+from sklearn_mlp.core.losses import INVERSE_LINKS
+from sklearn_mlp.core.optimizers import SGD, Adam
+from sklearn_mlp.core.schedules import Adaptive, Constant, InverseScaling
+from sklearn_mlp.core.training import Patience, train
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+
+
+def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=None):
+    """Train with 'sgd' or 'adam'.
+
+    Parameters
+    ----------
+    data : tuple of (X, target, sample_weight)
+    rows, rows_val : array of int or None
+        The rows to train and to validate on; None for both without early stopping.
+    state : dict or None
+        For one epoch of partial_fit, what the last one returned (empty before the first); None for a whole fit.
+
+    Returns
+    -------
+    state : dict
+        What the next call of partial_fit takes to go on from here.
+    """
+    X, target, sample_weight = data
+    device, theta = objective.device, objective.theta.vector
+    incremental = state is not None
+    state = state or {}
+    if rows_val is not None:
+        validate = _make_validation(mlp, objective, data, rows_val)
+        best_theta = theta.copy()
+        mlp.validation_scores_ = mlp.validation_scores_ or []
+    else:
+        validate = best_theta = None
+        rows = np.arange(X.shape[0]) if mlp.shuffle else None
+        mlp.validation_scores_ = None
+    n_rows = X.shape[0] if rows is None else len(rows)
+    batch_size = check_batch_size(mlp.batch_size, n_rows)
+    batches = Batches(device, X, target, sample_weight, dtype=theta.dtype, batch_size=batch_size, rows=rows)
+    optimizer = _make_optimizer(mlp, device, theta, state.get("optimizer", {}))
+    schedule = _make_schedule(mlp, state.get("learning_rate", mlp.learning_rate_init))
+    best = -inf if mlp.best_loss_ is None else -mlp.best_loss_
+    patience = Patience(mlp.tol, mlp.n_iter_no_change, best, state.get("n_no_improvement", 0))
+    epochs = train(
+        objective,
+        optimizer,
+        schedule,
+        batches,
+        patience,
+        max_iter=1 if incremental else mlp.max_iter,
+        t=mlp.t_,
+        random_state=random_state if mlp.shuffle else None,
+        validate=validate,
+        best_theta=best_theta,
+    )
+    stopped = incremental
+    try:
+        for epoch in epochs:
+            _record(mlp, epoch, n_rows, patience.best)
+            stopped = stopped or epoch.stop
+    except KeyboardInterrupt:
+        _warn("Training interrupted by user.")
+        stopped = True
+
+    if best_theta is not None:
+        theta[...] = best_theta
+    if mlp.n_iter_ and not isfinite(mlp.loss_):
+        if best_theta is None:
+            raise ValueError(NON_FINITE)
+        _warn(
+            f"The training loss was {mlp.loss_} in epoch {mlp.n_iter_}: training has diverged. It stops there, and the "
+            "weights are those of the best validation score. Scale X and y, or decrease "
+            f"learning_rate_init={mlp.learning_rate_init}.",
+            ConvergenceWarning,
+        )
+    elif not stopped:
+        _warn(
+            f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged "
+            "yet.",
+            ConvergenceWarning,
+        )
+    is_seeded = isinstance(mlp.random_state, Integral)
+    return {
+        "solver": mlp.solver,
+        "optimizer": optimizer.state(),
+        "learning_rate": schedule.learning_rate,
+        "n_no_improvement": patience.count,
+        "seed": mlp.random_state if is_seeded else None,
+        "random_state": random_state if is_seeded else None,
+    }
+
+
+def fit_lbfgs(mlp, objective, data):
+    """Train with 'lbfgs'."""
+    if mlp.early_stopping:
+        _warn(
+            "early_stopping=True has no effect with solver='lbfgs', which trains on all rows until its gradient is "
+            "small. Use solver='adam' or 'sgd', or set early_stopping=False."
+        )
+    X, target, sample_weight = data
+    network = objective.network
+    batches = Batches(objective.device, X, target, sample_weight, dtype=network.dtype, batch_size=chunk_rows(network.b))
+
+    def iteration_ends(loss):
+        mlp.n_iter_ += 1
+        mlp.loss_ = loss
+        mlp.loss_curve_.append(loss)
+        mlp.best_loss_ = loss if mlp.best_loss_ is None else min(loss, mlp.best_loss_)
+
+    try:
+        result = minimize_lbfgs(
+            objective,
+            batches,
+            X.shape[0] if sample_weight is None else float(sample_weight.sum()),
+            tol=mlp.tol,
+            max_iter=mlp.max_iter,
+            max_fun=mlp.max_fun,
+            iteration_ends=iteration_ends,
+        )
+    except KeyboardInterrupt:
+        _warn("Training interrupted by user.")
+        return
+    mlp.loss_ = float(result.fun)
+    if result.status != 0:
+        advice = f"\nIncrease the number of iterations to improve the convergence (max_iter={mlp.max_iter})."
+        _warn(
+            f"lbfgs failed to converge after {mlp.n_iter_} iteration(s) (status={result.status}):\n{result.message}\n"
+            + (advice if mlp.n_iter_ == mlp.max_iter else "")
+            + "\nYou might also want to scale the data as shown in:\n"
+            "    https://scikit-learn.org/stable/modules/preprocessing.html",
+            ConvergenceWarning,
+        )
+
+
+# Rows are predicted, scored and (by lbfgs) trained on in chunks of about this many activations: 8 MB in float64, which
+# is enough for the products to run at full speed and little enough to stay in cache.
+CHUNK_ACTIVATIONS = 2**20
+
+
+def chunk_rows(biases):
+    """The number of rows whose activations, one for each bias of the network, fill a chunk."""
+    return max(1, CHUNK_ACTIVATIONS // sum(len(b) for b in biases))
+
+
+def _make_optimizer(mlp, device, theta, state):
+    if mlp.solver == "sgd":
+        return SGD(device, theta, mlp.momentum, mlp.nesterovs_momentum, **state)
+    return Adam(device, theta, mlp.beta_1, mlp.beta_2, mlp.epsilon, **state)
+
+
+def _make_schedule(mlp, learning_rate):
+    if mlp.solver == "sgd" and mlp.learning_rate == "invscaling":
+        return InverseScaling(learning_rate, mlp.learning_rate_init, mlp.power_t)
+    if mlp.solver == "sgd" and mlp.learning_rate == "adaptive":
+        return Adaptive(learning_rate)
+    return Constant(mlp.learning_rate_init)
+
+
+def _make_validation(mlp, objective, data, rows):
+    """A function that scores the network on `rows`."""
+    X, target, sample_weight = data
+    network = objective.network
+    batch_size = chunk_rows(network.b)
+    batches = Batches(objective.device, X, None, None, dtype=network.dtype, batch_size=batch_size, rows=rows)
+    target = target[rows]
+    sample_weight = None if sample_weight is None else sample_weight[rows]
+
+    def validate():
+        prediction = network.predict(batches, INVERSE_LINKS[mlp.out_activation_])
+        if not np.isfinite(prediction).all():
+            return np.nan
+        return float(mlp._score_prediction(target, prediction, sample_weight))
+
+    return validate
+
+
+def _record(mlp, epoch, n_rows, best):
+    """Write an epoch into the fitted attributes, and print it as scikit-learn does."""
+    mlp.n_iter_ += 1
+    mlp.t_ += n_rows
+    mlp.loss_ = epoch.loss
+    mlp.loss_curve_.append(epoch.loss)
+    if epoch.score is None:
+        mlp.best_loss_ = -best
+    else:
+        mlp.validation_scores_.append(epoch.score)
+        mlp.best_validation_score_ = best
+    if mlp.verbose:
+        print(f"Iteration {mlp.n_iter_}, loss = {epoch.loss:.8f}")
+        if epoch.score is not None:
+            print(f"Validation score: {epoch.score:f}")
+        if epoch.plateau:
+            what = "Training loss" if epoch.score is None else "Validation score"
+            print(
+                f"{what} did not improve more than tol={mlp.tol:f} for {mlp.n_iter_no_change} consecutive epochs. "
+                + epoch.plateau
+            )
+
+
+def _warn(message, category=UserWarning):
+    # To the caller of fit: this, the solver, _fit, fit, scikit-learn's wrapper of fit, the caller.
+    warnings.warn(message, category, stacklevel=6)
