@@ -245,7 +245,7 @@ class BaseMLP(BaseEstimator, ABC):
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=False)
         device = resolve_device(self.device)
         dtype = float_dtype(self.coefs_[0])
-        batches = Batches(device, X, None, None, dtype=dtype, batch_size=chunk_rows(self.intercepts_))
+        batches = Batches(device, X, None, None, dtype=dtype, batch_size=chunk_rows(X, self.intercepts_))
         network = Network(device, self.coefs_, self.intercepts_, self.activation, dtype)
         return network.predict(batches, INVERSE_LINKS[self.out_activation_])
 

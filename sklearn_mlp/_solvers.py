@@ -117,7 +117,9 @@ def fit_lbfgs(mlp, objective, data):
         )
     X, target, sample_weight = data
     network = objective.network
-    batches = Batches(objective.device, X, target, sample_weight, dtype=network.dtype, batch_size=chunk_rows(network.b))
+    batches = Batches(
+        objective.device, X, target, sample_weight, dtype=network.dtype, batch_size=chunk_rows(X, network.b)
+    )
 
     def iteration_ends(loss):
         mlp.n_iter_ += 1
@@ -150,14 +152,15 @@ def fit_lbfgs(mlp, objective, data):
         )
 
 
-# Rows are predicted, scored and (by lbfgs) trained on in chunks of about this many activations: 8 MB in float64, which
-# is enough for the products to run at full speed and little enough to stay in cache.
-CHUNK_ACTIVATIONS = 2**20
+# Rows are predicted, scored and (by lbfgs) trained on in chunks of about this many numbers: 8 MB in float64, which is
+# enough for the products to run at full speed and little enough to stay in cache.
+CHUNK_SIZE = 2**20
 
 
-def chunk_rows(biases):
-    """The number of rows whose activations, one for each bias of the network, fill a chunk."""
-    return max(1, CHUNK_ACTIVATIONS // sum(len(b) for b in biases))
+def chunk_rows(X, biases):
+    """The number of rows that fill a chunk: their features, if dense, and one activation for each bias."""
+    n_features = X.shape[1] if isinstance(X, np.ndarray) else 0
+    return max(1, CHUNK_SIZE // (n_features + sum(len(b) for b in biases)))
 
 
 def _make_optimizer(mlp, device, theta, state):
@@ -178,7 +181,7 @@ def _make_validation(mlp, objective, data, rows):
     """A function that scores the network on `rows`."""
     X, target, sample_weight = data
     network = objective.network
-    batch_size = chunk_rows(network.b)
+    batch_size = chunk_rows(X, network.b)
     batches = Batches(objective.device, X, None, None, dtype=network.dtype, batch_size=batch_size, rows=rows)
     target = target[rows]
     sample_weight = None if sample_weight is None else sample_weight[rows]

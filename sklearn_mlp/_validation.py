@@ -12,9 +12,9 @@ from sklearn_mlp.core.parameters import Parameters, n_parameters
 
 
 def accepted_dtypes(X):
-    """What `validate_data` keeps: floats, and the integers of an array, which are cast batch by batch."""
+    """What `validate_data` may leave as it is: any array of numbers, whose batches are cast as they are used."""
     kind = getattr(getattr(X, "dtype", None), "kind", None)
-    return "numeric" if kind in {"b", "i", "u"} else (np.float64, np.float32)
+    return "numeric" if kind in {"b", "i", "u", "f"} else (np.float64, np.float32)
 
 
 def float_dtype(array):

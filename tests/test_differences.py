@@ -249,7 +249,7 @@ def test_12_predict_works_in_chunks(mlp, monkeypatch):
         monkeypatch.setattr(
             "sklearn_mlp.devices.cpu.CPU.relu", staticmethod(lambda Z, b: (rows_at_once.append(len(Z)), relu(Z, b)))
         )
-        monkeypatch.setattr("sklearn_mlp._solvers.CHUNK_ACTIVATIONS", 600)
+        monkeypatch.setattr("sklearn_mlp._solvers.CHUNK_SIZE", 3600)
     else:
         relu = theirs._base.ACTIVATIONS["relu"]
         monkeypatch.setitem(theirs._base.ACTIVATIONS, "relu", lambda Z: (rows_at_once.append(len(Z)), relu(Z)))

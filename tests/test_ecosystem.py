@@ -294,6 +294,7 @@ def test_grid_search_over_a_pipeline_in_two_processes():
 
 def test_cross_val_predict_in_two_processes():
     X, y = digits()
+    X = np.tile(X, 4)  # more than 1 MB, which joblib hands over as a read-only memory map
     assert_same(lambda mlp: cross_val_predict(mlp.MLPClassifier(**SMALL), X, y, cv=3, method="predict_proba", n_jobs=2))
 
 
