@@ -4,14 +4,13 @@
 predict whenever training stops.
 """
 
-import warnings
 from math import inf, isfinite
 from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_mlp._validation import check_batch_size
+from sklearn_mlp._validation import check_batch_size, warn
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.losses import INVERSE_LINKS
@@ -77,7 +76,7 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
             _record(mlp, epoch, n_rows, patience.best)
             stopped = stopped or epoch.stop
     except KeyboardInterrupt:
-        _warn("Training interrupted by user.")
+        warn("Training interrupted by user.")
         stopped = True
 
     if best_theta is not None:
@@ -85,14 +84,14 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
     if mlp.n_iter_ and not isfinite(mlp.loss_):
         if best_theta is None:
             raise ValueError(NON_FINITE)
-        _warn(
+        warn(
             f"The training loss was {mlp.loss_} in epoch {mlp.n_iter_}: training has diverged. It stops there, and the "
             "weights are those of the best validation score. Scale X and y, or decrease "
             f"learning_rate_init={mlp.learning_rate_init}.",
             ConvergenceWarning,
         )
     elif not stopped:
-        _warn(
+        warn(
             f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged "
             "yet.",
             ConvergenceWarning,
@@ -111,7 +110,7 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
 def fit_lbfgs(mlp, objective, data):
     """Train with 'lbfgs'."""
     if mlp.early_stopping:
-        _warn(
+        warn(
             "early_stopping=True has no effect with solver='lbfgs', which trains on all rows until its gradient is "
             "small. Use solver='adam' or 'sgd', or set early_stopping=False."
         )
@@ -138,12 +137,12 @@ def fit_lbfgs(mlp, objective, data):
             iteration_ends=iteration_ends,
         )
     except KeyboardInterrupt:
-        _warn("Training interrupted by user.")
+        warn("Training interrupted by user.")
         return
     mlp.loss_ = float(result.fun)
     if result.status != 0:
         advice = f"\nIncrease the number of iterations to improve the convergence (max_iter={mlp.max_iter})."
-        _warn(
+        warn(
             f"lbfgs failed to converge after {mlp.n_iter_} iteration(s) (status={result.status}):\n{result.message}\n"
             + (advice if mlp.n_iter_ == mlp.max_iter else "")
             + "\nYou might also want to scale the data as shown in:\n"
@@ -216,8 +215,3 @@ def _record(mlp, epoch, n_rows, best):
                 f"{what} did not improve more than tol={mlp.tol:f} for {mlp.n_iter_no_change} consecutive epochs. "
                 + epoch.plateau
             )
-
-
-def _warn(message, category=UserWarning):
-    # To the caller of fit: this, the solver, _fit, fit, scikit-learn's wrapper of fit, the caller.
-    warnings.warn(message, category, stacklevel=6)

@@ -11,6 +11,12 @@ from sklearn.model_selection import train_test_split
 from sklearn_mlp.core.parameters import Parameters, n_parameters
 
 
+def warn(message, category=UserWarning):
+    # As from this package, not from the caller: filters with module="sklearn", which scikit-learn's users have in their
+    # scripts, match its name as well.
+    warnings.warn(message, category, stacklevel=1)
+
+
 def accepted_dtypes(X):
     """What `validate_data` may leave as it is: any array of numbers, whose batches are cast as they are used."""
     kind = getattr(getattr(X, "dtype", None), "kind", None)
@@ -38,9 +44,7 @@ def check_batch_size(batch_size, n_rows):
     if batch_size == "auto":
         return min(200, n_rows)
     if batch_size > n_rows:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
-        )
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return int(min(batch_size, n_rows))
 
 

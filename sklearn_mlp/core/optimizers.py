@@ -27,7 +27,7 @@ class SGD:
         self.device = device
         self.momentum = momentum
         self.nesterov = nesterov
-        self.velocity = device.zeros_like(theta) if velocity is None else velocity
+        self.velocity = device.zeros_like(theta) if velocity is None else device.place(velocity)
 
     def step(self, theta: Array, grad: Array, learning_rate: float) -> None:
         self.device.sgd_step(theta, grad, self.velocity, learning_rate, self.momentum, self.nesterov)
@@ -56,8 +56,8 @@ class Adam:
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.t = t
-        self.m = device.zeros_like(theta) if m is None else m
-        self.v = device.zeros_like(theta) if v is None else v
+        self.m = device.zeros_like(theta) if m is None else device.place(m)
+        self.v = device.zeros_like(theta) if v is None else device.place(v)
 
     def step(self, theta: Array, grad: Array, learning_rate: float) -> None:
         self.t += 1

@@ -21,6 +21,11 @@ class CPU:
         return np.empty(shape, dtype)
 
     @staticmethod
+    def place(array: Array) -> Array:
+        """`array`, or a copy of it if writing to it would fail or would change a file that it is mapped from."""
+        return np.require(array, requirements=["W", "O"])
+
+    @staticmethod
     def zeros_like(array: Array) -> Array:
         return np.zeros_like(array)
 
