@@ -1,7 +1,7 @@
 """The classifier: from labels to the target of a loss, and from probabilities back to labels."""
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -346,7 +346,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             column = min(1, len(self.classes_) - 1)
             return self.classes_[positive[:, 0] * column]
         positive = positive.astype(np.intp)
-        return csr_array(positive) if self._sparse_target else positive
+        return csr_matrix(positive) if self._sparse_target else positive
 
     def predict_proba(self, X):
         """The probability of each class.
