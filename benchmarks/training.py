@@ -50,11 +50,11 @@ def seconds_of_products(n_features, hidden, n_outputs, batch_size, n_steps):
     start = time.perf_counter()
     for _ in range(n_steps):
         for i in range(len(W)):
-            np.matmul(A[i], W[i], out=A[i + 1])
+            A[i].dot(W[i], A[i + 1])
         for i in reversed(range(len(W))):
-            np.matmul(A[i].T, dA[i + 1], out=dW[i])
+            A[i].T.dot(dA[i + 1], dW[i])
             if i:
-                np.matmul(dA[i + 1], W[i].T, out=dA[i])
+                dA[i + 1].dot(W[i].T, dA[i])
     return time.perf_counter() - start
 
 

@@ -246,7 +246,8 @@ class BaseMLP(BaseEstimator, ABC):
         device = resolve_device(self.device)
         dtype = float_dtype(self.coefs_[0])
         batches = Batches(device, X, None, None, dtype=dtype, batch_size=chunk_rows(X, self.intercepts_))
-        network = Network(device, self.coefs_, self.intercepts_, self.activation, dtype)
+        W, b = ([np.asarray(array, dtype) for array in arrays] for arrays in (self.coefs_, self.intercepts_))
+        network = Network(device, W, b, self.activation, dtype)
         return network.predict(batches, INVERSE_LINKS[self.out_activation_])
 
     # -- persistence and tags ----------------------------------------------------------------------------------------

@@ -35,8 +35,9 @@ MAY_IMPORT = {
         "devices",
     },
     "core.lbfgs": {"core.batches", "core.training"},
-    "devices": {"devices.cpu"},
+    "devices": {"devices.cpu", "devices.fused"},
     "devices.cpu": set(),
+    "devices.fused": {"devices.cpu"},
 }
 
 
@@ -64,5 +65,6 @@ def test_imports(path):
     within = {imported.removeprefix("sklearn_mlp.") for imported in imports if imported.startswith("sklearn_mlp.")}
     allowed = MAY_IMPORT[name]
     assert all(imported in allowed or imported.split(".")[0] in allowed for imported in within)
+    assert "numba" not in {imported.split(".")[0] for imported in imports} or name == "devices.fused"
     if name.startswith(("core", "devices")):
         assert not any(imported.split(".")[0] == "sklearn" for imported in imports)

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 import sklearn_mlp as ours
+from sklearn_mlp.devices import resolve_device
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 both = pytest.mark.parametrize("mlp", [theirs, ours], ids=["scikit-learn", "sklearn_mlp"])
@@ -243,19 +244,17 @@ def test_12_predict_works_in_chunks(mlp, monkeypatch):
     X, y = CANCER
     clf = mlp.MLPClassifier((5,), max_iter=5, random_state=0).fit(X, y)
     rows_at_once = []
-    kernel = "inplace_relu" if mlp is theirs else "relu"
     if mlp is ours:
-        relu = ours._base.resolve_device("cpu").relu
-        monkeypatch.setattr(
-            "sklearn_mlp.devices.cpu.CPU.relu", staticmethod(lambda Z, b: (rows_at_once.append(len(Z)), relu(Z, b)))
-        )
+        device = resolve_device("cpu")
+        relu = device.relu
+        monkeypatch.setattr(device, "relu", lambda Z, b: (rows_at_once.append(len(Z)), relu(Z, b)))
         monkeypatch.setattr("sklearn_mlp._solvers.CHUNK_SIZE", 3600)
     else:
         relu = theirs._base.ACTIVATIONS["relu"]
         monkeypatch.setitem(theirs._base.ACTIVATIONS, "relu", lambda Z: (rows_at_once.append(len(Z)), relu(Z)))
     probability = clf.predict_proba(X)
     monkeypatch.undo()
-    assert rows_at_once == ([569] if mlp is theirs else [100, 100, 100, 100, 100, 69]), kernel
+    assert rows_at_once == ([569] if mlp is theirs else [100, 100, 100, 100, 100, 69])
     np.testing.assert_allclose(probability, clf.predict_proba(X), rtol=1e-12)
 
 

@@ -14,6 +14,7 @@ from sklearn.preprocessing import scale
 
 import sklearn_mlp
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp.devices import resolve_device
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -228,7 +229,8 @@ def test_predicting_other_features():
 def test_an_interrupt_stops_training_and_leaves_a_usable_model(solver, early_stopping, monkeypatch):
     if early_stopping and solver == "lbfgs":
         early_stopping = False
-    relu = sklearn_mlp._base.resolve_device("cpu").relu
+    device = resolve_device("cpu")
+    relu = device.relu
     calls = []
 
     def interrupted(Z, b):
@@ -238,7 +240,7 @@ def test_an_interrupt_stops_training_and_leaves_a_usable_model(solver, early_sto
         relu(Z, b)
 
     clf = MLPClassifier((5,), solver=solver, early_stopping=early_stopping, tol=0, max_iter=1000, random_state=0)
-    monkeypatch.setattr("sklearn_mlp.devices.cpu.CPU.relu", staticmethod(interrupted))
+    monkeypatch.setattr(device, "relu", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         clf.fit(X_CANCER, Y_CANCER)
     assert 5 < clf.n_iter_ == len(clf.loss_curve_) < 100

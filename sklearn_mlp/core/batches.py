@@ -49,7 +49,6 @@ class Batches:
         self.sample_weight = sample_weight
         self.rows = rows
         self.n_rows = X.shape[0] if rows is None else len(rows)
-        self.batch_size = min(batch_size, self.n_rows)
         self.dtype = np.dtype(dtype)
         self.sparse = not isinstance(X, np.ndarray)
         if self.sparse:
@@ -57,8 +56,10 @@ class Batches:
         elif rows is not None and not X.flags.c_contiguous and not _is_memory_mapped(X):
             X = np.ascontiguousarray(X, dtype=dtype)
         self.X = X
+        batch_size = min(batch_size, self.n_rows)
+        self._slices = [slice(i, min(i + batch_size, self.n_rows)) for i in range(0, self.n_rows, batch_size)]
         if not self.sparse and (rows is not None or X.dtype != self.dtype):
-            self._buffer = device.empty((self.batch_size, X.shape[1]), dtype)
+            self._buffer = device.empty((batch_size, X.shape[1]), dtype)
 
     def shuffle(self, random_state: np.random.RandomState) -> None:
         """Put `rows` in a new order."""
@@ -66,27 +67,28 @@ class Batches:
         random_state.shuffle(self.rows)
 
     def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, self.n_rows, self.batch_size):
-            batch = slice(start, min(start + self.batch_size, self.n_rows))
+        for batch in self._slices:
             index = batch if self.rows is None else self.rows[batch]
-            yield (
-                self._gather(index, batch.stop - start),
-                None if self.y is None else self.y[index],
-                None if self.sample_weight is None else self.sample_weight[index],
-            )
+            yield self._gather(index, batch.stop - batch.start), _take(self.y, index), _take(self.sample_weight, index)
 
     def _gather(self, index: Any, n_rows: int) -> Any:
         X = self.X
         if self.sparse:
             return X[index].astype(self.dtype, copy=False)
         if X.dtype == self.dtype:
-            if isinstance(index, slice):
+            if self.rows is None:
                 return X[index]
             if X.flags.c_contiguous:
                 # With mode="raise", the default, take would gather into a temporary first.
-                return X.take(index, axis=0, out=self._buffer[:n_rows], mode="clip")
+                return X.take(index, 0, self._buffer[:n_rows], "clip")
         self._buffer[:n_rows] = X[index]
         return self._buffer[:n_rows]
+
+
+def _take(array: Array | None, index: Any) -> Array | None:
+    if array is None:
+        return None
+    return array[index] if isinstance(index, slice) else array.take(index, 0)
 
 
 def _is_memory_mapped(X: Any) -> bool:

@@ -85,9 +85,7 @@ class Objective:
         alpha = self.alpha * scale
         if alpha == 0:
             return 0.0
-        W = self.theta.weights
-        self.device.add_scaled(self.grad.weights, alpha, W)
-        return 0.5 * alpha * self.device.dot(W, W)
+        return self.device.l2_penalty(self.theta.weights, self.grad.weights, alpha)
 
 
 def run_epoch(objective: Objective, optimizer: Optimizer, batches: Batches, learning_rate: float) -> float:

@@ -1,7 +1,8 @@
 """NumPy arrays in main memory, and the arithmetic that training does on them.
 
-Each kernel works in place on arrays that the caller owns. The names and meanings are the interface of a device:
-`core` calls nothing else, so a faster kernel of the same name can take the place of one of these.
+Each kernel works in place on arrays that the caller owns. The names and meanings are the interface of a device: `core`
+calls nothing else. `fused.py` has faster kernels of the same names; these are the reference, and what runs where Numba
+is not installed.
 """
 
 from typing import Any
@@ -35,7 +36,7 @@ class CPU:
     def matmul(A: Any, B: Array, out: Array) -> None:
         """out <- A B, with A dense or a SciPy sparse matrix."""
         if isinstance(A, np.ndarray):
-            np.matmul(A, B, out=out)
+            A.dot(B, out)  # half a microsecond less than np.matmul
         else:
             out[...] = A @ B
 
@@ -44,13 +45,10 @@ class CPU:
         np.add.reduce(A, axis=0, out=out)
 
     @staticmethod
-    def dot(a: Array, b: Array) -> float:
-        return float(np.dot(a, b))
-
-    @staticmethod
-    def add_scaled(a: Array, scale: float, b: Array) -> None:
-        """a <- a + scale b."""
-        a += scale * b
+    def l2_penalty(W: Array, grad: Array, alpha: float) -> float:
+        """alpha/2 |W|^2 for flat W; its gradient is added to `grad`."""
+        grad += alpha * W
+        return 0.5 * alpha * float(np.dot(W, W))
 
     # -- activations: forward Z <- f(Z + b); backward dA <- dZ = dA f'(Z), with f' read off the output A -------------
 
