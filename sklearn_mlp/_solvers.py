@@ -54,7 +54,7 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
     n_rows = X.shape[0] if rows is None else len(rows)
     batch_size = check_batch_size(mlp.batch_size, n_rows)
     batches = Batches(device, X, target, sample_weight, dtype=theta.dtype, batch_size=batch_size, rows=rows)
-    optimizer = _make_optimizer(mlp, device, theta, state.get("optimizer", {}))
+    optimizer = _make_optimizer(mlp, device, objective.theta, state.get("optimizer", {}))
     schedule = _make_schedule(mlp, state.get("learning_rate", mlp.learning_rate_init))
     best = -inf if mlp.best_loss_ is None else -mlp.best_loss_
     patience = Patience(mlp.tol, mlp.n_iter_no_change, best, state.get("n_no_improvement", 0))

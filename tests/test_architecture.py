@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "core.schedules": set(),
     "core.dense": {"devices"},
     "core.batches": {"devices"},
-    "core.optimizers": {"devices"},
+    "core.optimizers": {"core.parameters", "devices"},
     "core.network": {"core.activations", "core.batches", "core.dense", "core.parameters", "devices"},
     "core.training": {
         "core.batches",

@@ -27,10 +27,6 @@ def _kernels():
         yield f"{name}_backward", lambda rng, shape, dtype: (scores(rng, shape, dtype), scores(rng, shape, dtype))
     yield "column_sums", lambda rng, shape, dtype: (scores(rng, shape, dtype), np.empty(shape[1], dtype))
     yield "softmax", lambda rng, shape, dtype: (scores(rng, shape, dtype),)
-    yield (
-        "l2_penalty",
-        lambda rng, shape, dtype: (scores(rng, shape, dtype).ravel(), scores(rng, shape, dtype).ravel(), 0.3),
-    )
     targets = {
         "squared_error": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
         "poisson_deviance": lambda rng, shape, dtype: rng.poisson(2, shape).astype(dtype),
@@ -50,8 +46,8 @@ def _kernels():
         return [np.abs(scores(rng, shape, dtype)).ravel() for _ in range(n)]
 
     for nesterov in (False, True):
-        yield "sgd_step", lambda *args, nesterov=nesterov: (*vectors(*args, 3), 0.01, 0.9, nesterov)
-    yield "adam_step", lambda *args: (*vectors(*args, 4), 0.01, 0.9, 0.999, 1e-8)
+        yield "sgd_step", lambda *args, nesterov=nesterov: (*vectors(*args, 3), 0.01, 0.9, nesterov, 1, 0.3)
+    yield "adam_step", lambda *args: (*vectors(*args, 4), 0.01, 0.9, 0.999, 1e-8, 1, 0.3)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -47,10 +47,10 @@ def minimize_lbfgs(
         for X, y, sample_weight in batches:
             loss += objective.backpropagate(X, y, sample_weight, 1 / total_weight)
             gradient[...] += objective.grad.vector
-        objective.grad.vector[...] = 0
-        loss += objective.add_penalty(1 / total_weight)
-        gradient[...] += objective.grad.vector
-        return loss, gradient.copy()
+        W = objective.theta.weights
+        l2 = objective.alpha / total_weight
+        gradient[: W.size] += l2 * W
+        return loss + 0.5 * l2 * float(W @ W), gradient.copy()
 
     def callback(intermediate_result: OptimizeResult) -> None:
         reached[...] = intermediate_result.x

@@ -80,13 +80,6 @@ class Objective:
         self.network.backward(X, Z, self.grad)
         return loss
 
-    def add_penalty(self, scale: float) -> float:
-        """The L2 penalty of the weights times `scale`; the gradient of that is added to `grad`."""
-        alpha = self.alpha * scale
-        if alpha == 0:
-            return 0.0
-        return self.device.l2_penalty(self.theta.weights, self.grad.weights, alpha)
-
 
 def run_epoch(objective: Objective, optimizer: Optimizer, batches: Batches, learning_rate: float) -> float:
     """One step for each batch; the mean of the batches' losses over the rows.
@@ -101,9 +94,9 @@ def run_epoch(objective: Objective, optimizer: Optimizer, batches: Batches, lear
         if weight == 0:
             continue
         loss = objective.backpropagate(X, y, sample_weight, 1 / weight)
-        loss += objective.add_penalty(1 / weight)
-        optimizer.step(objective.theta.vector, objective.grad.vector, learning_rate)
-        total += loss * n
+        l2 = objective.alpha / weight
+        squares = optimizer.step(objective.grad.vector, learning_rate, l2)
+        total += (loss + 0.5 * l2 * squares) * n
         n_rows += n
     return total / n_rows if n_rows else inf
 

@@ -44,12 +44,6 @@ class CPU:
     def column_sums(A: Array, out: Array) -> None:
         np.add.reduce(A, axis=0, out=out)
 
-    @staticmethod
-    def l2_penalty(W: Array, grad: Array, alpha: float) -> float:
-        """alpha/2 |W|^2 for flat W; its gradient is added to `grad`."""
-        grad += alpha * W
-        return 0.5 * alpha * float(np.dot(W, W))
-
     # -- activations: forward Z <- f(Z + b); backward dA <- dZ = dA f'(Z), with f' read off the output A -------------
 
     @staticmethod
@@ -161,13 +155,24 @@ class CPU:
         dZ *= (weight * scale)[:, np.newaxis]
         return float(np.dot(L, weight)) * scale
 
-    # -- optimizer steps on flat vectors, each read as its paper's formula; `grad` is used up --------------------------
+    # -- optimizer steps on flat vectors; `grad` is used up ------------------------------------------------------------
+    # The gradient of the first `n_weights` parameters, the weights, has l2 times the weights added to it; the weights'
+    # sum of squares before the step is returned. So one pass over the vectors does all that a step has to do.
 
-    @staticmethod
+    @classmethod
     def sgd_step(
-        theta: Array, grad: Array, velocity: Array, learning_rate: float, momentum: float, nesterov: bool
-    ) -> None:
+        cls,
+        theta: Array,
+        grad: Array,
+        velocity: Array,
+        learning_rate: float,
+        momentum: float,
+        nesterov: bool,
+        n_weights: int,
+        l2: float,
+    ) -> float:
         """v <- momentum v - rate g;  theta <- theta + (momentum v - rate g if nesterov else v)."""
+        squares = cls._add_l2(theta[:n_weights], grad[:n_weights], l2)
         grad *= learning_rate
         velocity *= momentum
         velocity -= grad
@@ -177,12 +182,24 @@ class CPU:
             theta += grad
         else:
             theta += velocity
+        return squares
 
-    @staticmethod
+    @classmethod
     def adam_step(
-        theta: Array, grad: Array, m: Array, v: Array, rate: float, beta_1: float, beta_2: float, epsilon: float
-    ) -> None:
+        cls,
+        theta: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        rate: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        n_weights: int,
+        l2: float,
+    ) -> float:
         """m, v <- moving averages of g and g^2;  theta <- theta - rate m / (sqrt(v) + epsilon)."""
+        squares = cls._add_l2(theta[:n_weights], grad[:n_weights], l2)
         m -= grad  # m <- beta_1 m + (1 - beta_1) g, as g + beta_1 (m - g): no temporary
         m *= beta_1
         m += grad
@@ -195,3 +212,10 @@ class CPU:
         np.divide(m, grad, out=grad)
         grad *= rate
         theta -= grad
+        return squares
+
+    @staticmethod
+    def _add_l2(W: Array, grad: Array, l2: float) -> float:
+        if l2:
+            grad += l2 * W
+        return float(np.dot(W, W))

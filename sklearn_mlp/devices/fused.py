@@ -4,8 +4,8 @@ They mean what their namesakes in `cpu.py` mean, which are the ones to read firs
 the same results. A kernel is here because `benchmarks/kernels.py` measured it to be faster; in µs, for float32, where
 NumPy takes the second figure (200 rows of 100, 10 for the softmax; vectors of 80,000):
 
-    relu             1.3   9.6      column_sums        1.3   3.8      adam_step   12   69
-    relu_backward    1.3   4.3      softmax_log_loss   3.9    24      sgd_step     6   23
+    relu             1.3   9.6      column_sums        1.3   3.8      adam_step   11   80
+    relu_backward    1.3   4.3      softmax_log_loss   3.9    24      sgd_step     6   34
 
 exp of many numbers and tanh stay with NumPy, which vectorises them: Numba's loops take several times as long.
 """
@@ -178,43 +178,54 @@ def _poisson_deviance(Z, y, weight, scale):
 
 
 @kernel
-def _add_l2(W, grad, alpha):
-    alpha = W.dtype.type(alpha)
-    total = W.dtype.type(0)
-    for i in range(W.size):
-        grad[i] += alpha * W[i]
-        total += W[i] * W[i]
-    return total
-
-
-@kernel
-def _sgd_step(theta, grad, velocity, learning_rate, momentum, nesterov):
-    rate = theta.dtype.type(learning_rate)
-    mu = theta.dtype.type(momentum)
-    if nesterov:
-        for i in range(theta.size):
-            step = rate * grad[i]
-            v = mu * velocity[i] - step
-            velocity[i] = v
-            theta[i] += mu * v - step
-    else:
-        for i in range(theta.size):
-            v = mu * velocity[i] - rate * grad[i]
-            velocity[i] = v
-            theta[i] += v
-
-
-@kernel
-def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon):
+def _sgd_pass(theta, grad, velocity, learning_rate, momentum, nesterov, l2):
     real = theta.dtype.type
-    rate, epsilon = real(rate), real(epsilon)
+    rate, mu, l2 = real(learning_rate), real(momentum), real(l2)
+    squares = real(0)
+    for i in range(theta.size):
+        w = theta[i]
+        squares += w * w
+        step = rate * (grad[i] + l2 * w)
+        v = mu * velocity[i] - step
+        velocity[i] = v
+        theta[i] = w + (mu * v - step if nesterov else v)
+    return squares
+
+
+@kernel
+def _sgd_step(theta, grad, velocity, learning_rate, momentum, nesterov, n_weights, l2):
+    squares = _sgd_pass(
+        theta[:n_weights], grad[:n_weights], velocity[:n_weights], learning_rate, momentum, nesterov, l2
+    )
+    _sgd_pass(theta[n_weights:], grad[n_weights:], velocity[n_weights:], learning_rate, momentum, nesterov, 0.0)
+    return squares
+
+
+@kernel
+def _adam_pass(theta, grad, m, v, rate, beta_1, beta_2, epsilon, l2):
+    real = theta.dtype.type
+    rate, epsilon, l2 = real(rate), real(epsilon), real(l2)
     keep_m, take_m = real(beta_1), real(1 - beta_1)
     keep_v, take_v = real(beta_2), real(1 - beta_2)
+    squares = real(0)
     for i in range(theta.size):
-        g = grad[i]
-        m[i] = keep_m * m[i] + take_m * g
-        v[i] = keep_v * v[i] + take_v * (g * g)
-        theta[i] -= rate * m[i] / (np.sqrt(v[i]) + epsilon)
+        w = theta[i]
+        squares += w * w
+        g = grad[i] + l2 * w
+        m_i = keep_m * m[i] + take_m * g
+        v_i = keep_v * v[i] + take_v * (g * g)
+        m[i] = m_i
+        v[i] = v_i
+        theta[i] = w - rate * m_i / (np.sqrt(v_i) + epsilon)
+    return squares
+
+
+@kernel
+def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2):
+    n = n_weights
+    squares = _adam_pass(theta[:n], grad[:n], m[:n], v[:n], rate, beta_1, beta_2, epsilon, l2)
+    _adam_pass(theta[n:], grad[n:], m[n:], v[n:], rate, beta_1, beta_2, epsilon, 0.0)
+    return squares
 
 
 class FusedCPU(CPU):
@@ -253,7 +264,3 @@ class FusedCPU(CPU):
     def softmax_log_loss(cls, Z: Array, y: Array, weight: Array | None, scale: float) -> float:
         cls.softmax(Z)
         return _residual_of_softmax(Z, y, weight, scale)
-
-    @staticmethod
-    def l2_penalty(W: Array, grad: Array, alpha: float) -> float:
-        return 0.5 * alpha * float(_add_l2(W, grad, alpha))
