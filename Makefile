@@ -17,8 +17,8 @@ check: $(call INSTALLED,dev)  ## lint, formatting, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(call INSTALLED,base)  ## our training time and scikit-learn's, as ratios
-	$(BIN)/python benchmarks/training.py
+bench: $(call INSTALLED,bench)  ## all benchmarks, against scikit-learn and, where installed, PyTorch and JAX
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf $(VENV) demo_output

@@ -1,0 +1,70 @@
+"""Time and extra peak memory of predicting and training on much data, ours and scikit-learn's.
+
+Each measurement runs in a process of its own, as a peak cannot be taken back: the peak of resident memory during the
+call less the memory before it, less the result. Linux only. Run with `make bench`, or `python benchmarks/memory.py`.
+"""
+
+import json
+import subprocess
+import sys
+
+SCRIPT = """
+import json, resource, sys, time, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+module, task = sys.argv[1:]
+if module == "sklearn_mlp":
+    from sklearn_mlp import MLPClassifier
+else:
+    from sklearn.neural_network import MLPClassifier
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+rng = np.random.default_rng(0)
+if task == "predict":
+    X = rng.standard_normal((1_000_000, 50), np.float32)
+    mlp = MLPClassifier((256, 256), max_iter=1, random_state=0).fit(X[:2000], X[:2000, 0] > 0)
+    call = lambda X: mlp.predict_proba(X)
+    call(X[:5000])
+else:
+    X = rng.standard_normal((200_000, 200), np.float32)
+    y = rng.integers(2, size=len(X))
+    mlp = MLPClassifier((32,), max_iter=1, early_stopping=task == "fit, early stopping", random_state=0)
+    call = lambda X: mlp.fit(X, y)
+    mlp.fit(X[:1000], y[:1000])
+with open("/proc/self/clear_refs", "w") as clear_refs:
+    clear_refs.write("5")  # resets the peak
+before = resident()
+start = time.perf_counter()
+result = call(X)
+seconds = time.perf_counter() - start
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+print(json.dumps([seconds, (peak - before - getattr(result, "nbytes", 0)) / 1e6]))
+"""
+
+TASKS = {
+    "predict": "predict_proba of 1,000,000×50 through (256, 256)",
+    "fit": "an epoch of 200,000×200 (160 MB) through (32,)",
+    "fit, early stopping": "the same with early stopping",
+}
+
+
+def measure(module, task):
+    run = subprocess.run([sys.executable, "-c", SCRIPT, module, task], check=True, capture_output=True, text=True)
+    return json.loads(run.stdout)
+
+
+def main(repeat):
+    """Yield (task, ours, scikit-learn's), each as (seconds, extra MB)."""
+    for task, title in TASKS.items():
+        runs = [[measure(module, task) for module in ("sklearn_mlp", "sklearn")] for _ in range(repeat)]
+        yield title, *([min(run[i][k] for run in runs) for k in range(2)] for i in range(2))
+
+
+if __name__ == "__main__":
+    print(f"{'':>52} {'time, scikit-learn/ours':>24} {'extra MB, ours':>15} {'scikit-learn':>13}")
+    for title, (seconds, extra), (their_seconds, their_extra) in main(repeat=3):
+        print(f"{title:>52} {their_seconds / seconds:>24.1f} {extra:>15.0f} {their_extra:>13.0f}")

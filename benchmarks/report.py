@@ -1,0 +1,124 @@
+"""Run all benchmarks and write docs/benchmarks.md with its figure. Needs matplotlib; run with `make bench`."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import breakdown
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import memory
+import search
+import training
+from threadpoolctl import threadpool_info
+
+DOCS = Path(__file__).parents[1] / "docs"
+CONTESTANTS = ["products", "ours", "JAX", "PyTorch", "scikit-learn"]
+
+TEXT = """# Benchmarks
+
+Written by `make bench`. All figures are ratios of times that were taken in turn; the minimum of {repeat} runs is
+compared. The machine is shared with others, so a ratio moves by a tenth from one day to the next. It was:
+{machine}.
+
+## Training
+
+A step is one mini-batch, with everything that an epoch does for it. *bare products* are X W, Xᵀ dZ and dZ Wᵀ of each
+layer and nothing else: no training can be faster. What was done for PyTorch and JAX to be at their best is in
+`benchmarks/peers.py`.
+
+| Adam; float32 unless noted | scikit-learn / ours | PyTorch / ours | JAX / ours | ours / bare products |
+|---|---|---|---|---|
+{training}
+
+![Time of a training step relative to the bare products](benchmarks.svg)
+
+## Where the time of a step goes
+
+For {workload}:
+
+| part of a step | share |
+|---|---|
+{breakdown}
+
+## Prediction, memory, search
+
+| | time, scikit-learn / ours | extra memory, ours | scikit-learn |
+|---|---|---|---|
+{memory}
+
+| | | |
+|---|---|---|
+{search}
+"""
+
+
+def machine():
+    with open("/proc/cpuinfo") as cpuinfo:
+        model = next(line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name"))
+    blas = {f"{pool['internal_api']} {pool['version']} ({pool['architecture']}, {pool['num_threads']} threads)"
+            for pool in threadpool_info() if pool["user_api"] == "blas"}  # fmt: skip
+    packages = []
+    for name in ("numpy", "scikit-learn", "numba", "torch", "jax"):
+        try:
+            packages.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            packages.append(f"{name} not installed")
+    return f"{model}, Python {platform.python_version()}, {', '.join(packages)}, {'; '.join(sorted(blas))}"
+
+
+def plot(results):
+    figure, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
+    results = [(workload, times) for workload, times in results if "products" in times]
+    height = 0.8 / (len(CONTESTANTS) - 1)
+    for i, name in enumerate(CONTESTANTS[1:]):
+        rows = [k for k, (_, times) in enumerate(results) if name in times]
+        ratios = [results[k][1][name] / results[k][1]["products"] for k in rows]
+        bars = axes.barh([k + (i - 1.5) * height for k in rows], ratios, height, label=name)
+        axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=7)
+    axes.set(xscale="log", xlabel="time of a step relative to the bare matrix products (log scale)")
+    axes.set_yticks(
+        range(len(results)), [workload.replace(", batch", ",\nbatch") for workload, _ in results], fontsize=8
+    )
+    axes.set_xlim(left=1)
+    axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    axes.invert_yaxis()
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(DOCS / "benchmarks.svg", metadata={"Date": None})
+
+
+def main(repeat=5):
+    results = list(training.main(repeat))
+
+    def ratio(times, name):
+        return f"{times[name] / times['ours']:.2f}" if name in times else "-"
+
+    training_rows = [
+        f"| {workload} | {ratio(times, 'scikit-learn')} | {ratio(times, 'PyTorch')} | {ratio(times, 'JAX')} | "
+        + (f"{times['ours'] / times['products']:.2f} |" if "products" in times else "- |")
+        for workload, times in results
+    ]
+    plot(results)
+    workload, parts = breakdown.main()
+    memory_rows = [
+        f"| {title} | {theirs[0] / ours[0]:.1f} | {ours[1]:.0f} MB | {theirs[1]:.0f} MB |"
+        for title, ours, theirs in memory.main(repeat=3)
+    ]
+    page = TEXT.format(
+        machine=machine(),
+        repeat=repeat,
+        training="\n".join(training_rows),
+        workload=workload,
+        breakdown="\n".join(f"| {name} | {share:.1%} |" for name, _, share in parts),
+        memory="\n".join(memory_rows),
+        search="\n".join(f"| {' | '.join(row)} |" for row in search.main()),
+    )
+    (DOCS / "benchmarks.md").write_text(page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

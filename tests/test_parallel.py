@@ -1,0 +1,76 @@
+"""Estimators in several threads and processes at the same time, and in less memory than X takes."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from joblib import Parallel, delayed
+from sklearn.datasets import load_digits
+
+from sklearn_mlp import MLPClassifier
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore:This process .* is multi-threaded, use of fork:DeprecationWarning",
+)
+
+X, Y = load_digits(return_X_y=True)
+
+
+def fit(seed):
+    clf = MLPClassifier((20,), activation=["relu", "tanh"][seed % 2], max_iter=5, random_state=seed).fit(X, Y)
+    return np.concatenate([array.ravel() for array in clf.coefs_])
+
+
+def test_threads_fit_different_estimators():
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(fit, range(8)))
+    for seed, weights in enumerate(together):
+        np.testing.assert_array_equal(weights, fit(seed))
+
+
+def test_threads_predict_with_one_estimator():
+    clf = MLPClassifier((20,), max_iter=5, random_state=0).fit(X, Y)
+    expected = [clf.predict_proba(X[i:]) for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda i: clf.predict_proba(X[i % 8 :]), range(80)))
+    for i, probability in enumerate(together):
+        np.testing.assert_array_equal(probability, expected[i % 8])
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+def test_joblib_backends(backend):
+    """Also after a fork: multiprocessing forks this process, whose kernels and BLAS threads have run."""
+    expected = [fit(seed) for seed in range(4)]
+    for weights, alone in zip(Parallel(2, backend=backend)(delayed(fit)(i) for i in range(4)), expected, strict=True):
+        np.testing.assert_allclose(weights, alone, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts private memory against RLIMIT_DATA")
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_training_on_a_file_larger_than_the_memory(early_stopping, tmp_path):
+    """A file of 1.2 GB of float32 under a limit of 600 MB for everything that is not mapped from a file."""
+    script = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_DATA, (600_000_000, 600_000_000))
+import numpy as np
+from sklearn_mlp import MLPClassifier
+X = np.memmap("X.npy", np.float32, "w+", shape=(300_000, 1000))  # a file with holes: it takes no space
+X[::1000] = np.random.default_rng(0).standard_normal((300, 1000))
+X.flush()
+X = np.memmap("X.npy", np.float32, "r", shape=X.shape)
+try:
+    np.array(X)
+    raise SystemExit("the limit does not hold")
+except MemoryError:
+    pass
+clf = MLPClassifier((4,), max_iter=1, early_stopping={early_stopping}, random_state=0)
+clf.fit(X, np.arange(len(X)) % 2).predict(X)
+print(clf.n_iter_)
+"""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert run.stdout == "1\n", run.stderr
