@@ -1,15 +1,14 @@
-"""Time and extra peak memory of predicting and training on much data, ours and scikit-learn's.
+"""Extra peak memory of predicting and training on much data, ours and scikit-learn's.
 
 Each measurement runs in a process of its own, as a peak cannot be taken back: the peak of resident memory during the
 call less the memory before it, less the result. Linux only. Run with `make bench`, or `python benchmarks/memory.py`.
 """
 
-import json
 import subprocess
 import sys
 
 SCRIPT = """
-import json, resource, sys, time, warnings
+import resource, sys, warnings
 import numpy as np
 warnings.simplefilter("ignore")
 module, task = sys.argv[1:]
@@ -37,12 +36,10 @@ else:
 with open("/proc/self/clear_refs", "w") as clear_refs:
     clear_refs.write("5")  # resets the peak
 before = resident()
-start = time.perf_counter()
 result = call(X)
-seconds = time.perf_counter() - start
 with open("/proc/self/status") as status:
     peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-print(json.dumps([seconds, (peak - before - getattr(result, "nbytes", 0)) / 1e6]))
+print((peak - before - getattr(result, "nbytes", 0)) / 1e6)
 """
 
 TASKS = {
@@ -54,17 +51,16 @@ TASKS = {
 
 def measure(module, task):
     run = subprocess.run([sys.executable, "-c", SCRIPT, module, task], check=True, capture_output=True, text=True)
-    return json.loads(run.stdout)
+    return float(run.stdout)
 
 
-def main(repeat):
-    """Yield (task, ours, scikit-learn's), each as (seconds, extra MB)."""
+def main():
+    """Yield (task, our extra MB, scikit-learn's)."""
     for task, title in TASKS.items():
-        runs = [[measure(module, task) for module in ("sklearn_mlp", "sklearn")] for _ in range(repeat)]
-        yield title, *([min(run[i][k] for run in runs) for k in range(2)] for i in range(2))
+        yield title, measure("sklearn_mlp", task), measure("sklearn", task)
 
 
 if __name__ == "__main__":
-    print(f"{'':>52} {'time, scikit-learn/ours':>24} {'extra MB, ours':>15} {'scikit-learn':>13}")
-    for title, (seconds, extra), (their_seconds, their_extra) in main(repeat=3):
-        print(f"{title:>52} {their_seconds / seconds:>24.1f} {extra:>15.0f} {their_extra:>13.0f}")
+    print(f"{'extra MB':>52} {'ours':>8} {'scikit-learn':>13}")
+    for title, ours, theirs in main():
+        print(f"{title:>52} {ours:>8.0f} {theirs:>13.0f}")

@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import memory
+import prediction
 import search
 import training
 from threadpoolctl import threadpool_info
@@ -43,14 +44,26 @@ For {workload}:
 |---|---|
 {breakdown}
 
-## Prediction, memory, search
+## Prediction
 
-| | time, scikit-learn / ours | extra memory, ours | scikit-learn |
+predict_proba of 1,000,000×50 float32 through (256, 256), time relative to ours (`benchmarks/prediction.py`):
+
+| scikit-learn | PyTorch | JAX | bare products |
 |---|---|---|---|
+| {prediction} |
+
+## Memory
+
+Extra peak memory, beside X and the result:
+
+| | ours | scikit-learn |
+|---|---|---|
 {memory}
 
-| | | |
-|---|---|---|
+## Search
+
+| `GridSearchCV` of 24 candidates × 5 folds on digits, `n_jobs=2` (`benchmarks/search.py`) | |
+|---|---|
 {search}
 """
 
@@ -103,17 +116,15 @@ def main(repeat=5):
     ]
     plot(results)
     workload, parts = breakdown.main()
-    memory_rows = [
-        f"| {title} | {theirs[0] / ours[0]:.1f} | {ours[1]:.0f} MB | {theirs[1]:.0f} MB |"
-        for title, ours, theirs in memory.main(repeat=3)
-    ]
+    predicting = prediction.main()
     page = TEXT.format(
         machine=machine(),
         repeat=repeat,
         training="\n".join(training_rows),
         workload=workload,
         breakdown="\n".join(f"| {name} | {share:.1%} |" for name, _, share in parts),
-        memory="\n".join(memory_rows),
+        prediction=" | ".join(ratio(predicting, name) for name in ("scikit-learn", "PyTorch", "JAX", "products")),
+        memory="\n".join(f"| {title} | {ours:.0f} MB | {theirs:.0f} MB |" for title, ours, theirs in memory.main()),
         search="\n".join(f"| {' | '.join(row)} |" for row in search.main()),
     )
     (DOCS / "benchmarks.md").write_text(page)

@@ -60,6 +60,11 @@ class Batches:
         self._slices = [slice(i, min(i + batch_size, self.n_rows)) for i in range(0, self.n_rows, batch_size)]
         if not self.sparse and (rows is not None or X.dtype != self.dtype):
             self._buffer = device.empty((batch_size, X.shape[1]), dtype)
+        if rows is not None:
+            self._y_buffer, self._weight_buffer = (
+                None if array is None else device.empty((batch_size, *array.shape[1:]), array.dtype)
+                for array in (y, sample_weight)
+            )
 
     def shuffle(self, random_state: np.random.RandomState) -> None:
         """Put `rows` in a new order."""
@@ -67,9 +72,18 @@ class Batches:
         random_state.shuffle(self.rows)
 
     def __iter__(self) -> Iterator[Batch]:
+        y, sample_weight = self.y, self.sample_weight
         for batch in self._slices:
-            index = batch if self.rows is None else self.rows[batch]
-            yield self._gather(index, batch.stop - batch.start), _take(self.y, index), _take(self.sample_weight, index)
+            if self.rows is None:
+                X = self._gather(batch, batch.stop - batch.start)
+                yield X, None if y is None else y[batch], None if sample_weight is None else sample_weight[batch]
+            else:
+                rows = self.rows[batch]
+                yield (
+                    self._gather(rows, len(rows)),
+                    _take(y, rows, self._y_buffer),
+                    _take(sample_weight, rows, self._weight_buffer),
+                )
 
     def _gather(self, index: Any, n_rows: int) -> Any:
         X = self.X
@@ -79,16 +93,16 @@ class Batches:
             if self.rows is None:
                 return X[index]
             if X.flags.c_contiguous:
-                # With mode="raise", the default, take would gather into a temporary first.
-                return X.take(index, 0, self._buffer[:n_rows], "clip")
+                return _take(X, index, self._buffer)
         self._buffer[:n_rows] = X[index]
         return self._buffer[:n_rows]
 
 
-def _take(array: Array | None, index: Any) -> Array | None:
-    if array is None:
+def _take(array: Array | None, rows: Array, buffer: Array | None) -> Array | None:
+    if array is None or buffer is None:
         return None
-    return array[index] if isinstance(index, slice) else array.take(index, 0)
+    # With mode="raise", the default, take would gather into a temporary first.
+    return array.take(rows, 0, buffer[: len(rows)], "clip")
 
 
 def _is_memory_mapped(X: Any) -> bool:

@@ -7,7 +7,9 @@ NumPy takes the second figure (200 rows of 100, 10 for the softmax; vectors of 8
     relu             1.3   9.6      column_sums        1.3   3.8      adam_step   11   80
     relu_backward    1.3   4.3      softmax_log_loss   3.9    24      sgd_step     6   34
 
-exp of many numbers and tanh stay with NumPy, which vectorises them: Numba's loops take several times as long.
+exp of many numbers and tanh stay with NumPy, which vectorises them: Numba's loops take several times as long. Every
+kernel uses one thread: Adam's pass over 668,000 weights, split between two, took 169 µs of a training step instead of
+136, as the handing over costs more than the second core gains.
 """
 
 from typing import Any
