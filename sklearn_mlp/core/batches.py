@@ -56,15 +56,14 @@ class Batches:
         elif rows is not None and not X.flags.c_contiguous and not _is_memory_mapped(X):
             X = np.ascontiguousarray(X, dtype=dtype)
         self.X = X
-        batch_size = min(batch_size, self.n_rows)
-        self._slices = [slice(i, min(i + batch_size, self.n_rows)) for i in range(0, self.n_rows, batch_size)]
+        self.batch_size = min(batch_size, self.n_rows)
+        self._X_buffer: Any = None
         if not self.sparse and (rows is not None or X.dtype != self.dtype):
-            self._buffer = device.empty((batch_size, X.shape[1]), dtype)
-        if rows is not None:
-            self._y_buffer, self._weight_buffer = (
-                None if array is None else device.empty((batch_size, *array.shape[1:]), array.dtype)
-                for array in (y, sample_weight)
-            )
+            self._X_buffer = device.empty((self.batch_size, X.shape[1]), dtype)
+        self._y_buffer, self._weight_buffer = (
+            None if array is None or rows is None else device.empty((self.batch_size, *array.shape[1:]), array.dtype)
+            for array in (y, sample_weight)
+        )
 
     def shuffle(self, random_state: np.random.RandomState) -> None:
         """Put `rows` in a new order."""
@@ -73,19 +72,23 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         y, sample_weight = self.y, self.sample_weight
-        for batch in self._slices:
+        for start in range(0, self.n_rows, self.batch_size):
+            batch = slice(start, min(start + self.batch_size, self.n_rows))
             if self.rows is None:
-                X = self._gather(batch, batch.stop - batch.start)
-                yield X, None if y is None else y[batch], None if sample_weight is None else sample_weight[batch]
+                yield (
+                    self._gather(batch),
+                    None if y is None else y[batch],
+                    None if sample_weight is None else sample_weight[batch],
+                )
             else:
                 rows = self.rows[batch]
                 yield (
-                    self._gather(rows, len(rows)),
-                    _take(y, rows, self._y_buffer),
-                    _take(sample_weight, rows, self._weight_buffer),
+                    self._gather(rows),
+                    None if y is None else _take(y, rows, self._y_buffer),
+                    None if sample_weight is None else _take(sample_weight, rows, self._weight_buffer),
                 )
 
-    def _gather(self, index: Any, n_rows: int) -> Any:
+    def _gather(self, index: Any) -> Any:
         X = self.X
         if self.sparse:
             return X[index].astype(self.dtype, copy=False)
@@ -93,14 +96,14 @@ class Batches:
             if self.rows is None:
                 return X[index]
             if X.flags.c_contiguous:
-                return _take(X, index, self._buffer)
-        self._buffer[:n_rows] = X[index]
-        return self._buffer[:n_rows]
+                return _take(X, index, self._X_buffer)
+        batch = X[index]
+        out = self._X_buffer[: len(batch)]
+        out[...] = batch
+        return out
 
 
-def _take(array: Array | None, rows: Array, buffer: Array | None) -> Array | None:
-    if array is None or buffer is None:
-        return None
+def _take(array: Array, rows: Array, buffer: Any) -> Array:
     # With mode="raise", the default, take would gather into a temporary first.
     return array.take(rows, 0, buffer[: len(rows)], "clip")
 
