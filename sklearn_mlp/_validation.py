@@ -30,7 +30,7 @@ def float_dtype(array):
 
 def check_hidden_layer_sizes(hidden_layer_sizes):
     sizes = list(hidden_layer_sizes) if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
-    if not all(isinstance(size, Integral) for size in sizes):
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
         raise ValueError(
             f"hidden_layer_sizes must be integers, one for each hidden layer, got {hidden_layer_sizes!r}. "
             "For example, hidden_layer_sizes=(100, 50) makes two hidden layers."

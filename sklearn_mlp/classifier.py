@@ -405,7 +405,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if kind == "multilabel-indicator":
             self._sparse_target = issparse(y)
             target = y.toarray() if self._sparse_target else y
-            return target.astype(dtype), "logistic_log_loss", y.shape[1]
+            values = np.unique(target)
+            if values[0] < 0 or np.count_nonzero(values) > 1:
+                raise ValueError(
+                    f"y of shape {y.shape} has the values {values.tolist()}; a multilabel y has 0 and 1. Pass, for "
+                    "example, (y > 0).astype(int)."
+                )
+            return (target != 0).astype(dtype), "logistic_log_loss", y.shape[1]
         codes = np.searchsorted(self.classes_, y)
         if len(self.classes_) > 2:
             return codes, "softmax_log_loss", len(self.classes_)

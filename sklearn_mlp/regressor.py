@@ -349,6 +349,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"y is a sparse matrix of shape {y.shape}; {type(self).__name__} takes dense targets only. "
                 "Pass y.toarray()."
             )
+        if y.dtype.kind not in "biuf":
+            raise ValueError(f"y has dtype {y.dtype}; {type(self).__name__} takes numbers only. Pass y.astype(float).")
         target = y.astype(dtype)
         if target.ndim == 1:
             target = target[:, np.newaxis]

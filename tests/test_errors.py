@@ -69,6 +69,7 @@ def test_a_bad_parameter_has_the_message_of_scikit_learn(kind, name, value):
     ("params", "message"),
     [
         ({"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes must be > 0, got \[5, 0\]"),
+        ({"hidden_layer_sizes": (True,)}, r"hidden_layer_sizes must be integers.*got \(True,\)"),
         ({"hidden_layer_sizes": (5.5,)}, r"hidden_layer_sizes must be integers.*got \(5.5,\).*For example"),
         ({"device": "cuda"}, r"device='cuda' is not available.*Use device='cpu' or device='auto'"),
         ({"device": "gpu"}, r"device='gpu' is not available"),
@@ -126,6 +127,25 @@ def test_bad_data(Estimator, X, y, message):
 def test_bad_labels(y, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier((3,)).fit(X_IRIS, y)
+
+
+@pytest.mark.parametrize("values", [(-1, 1), (1, 2), (-1, 0)])
+def test_a_multilabel_target_is_zero_or_not(values):
+    indicator = np.eye(3, dtype=int)[Y_IRIS]
+    with pytest.raises(
+        ValueError, match=r"has the values \[.*\]; a multilabel y has 0 and 1. Pass, for example, \(y > 0"
+    ):
+        MLPClassifier((3,)).fit(X_IRIS, np.where(indicator, values[1], values[0]))
+    # Any positive number stands for 1, as in scikit-learn.
+    twos = MLPClassifier((3,), max_iter=3, random_state=0).fit(X_IRIS, 2 * indicator)
+    ones = MLPClassifier((3,), max_iter=3, random_state=0).fit(X_IRIS, indicator)
+    assert twos.loss_ == ones.loss_
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[D]", "timedelta64[s]", str])
+def test_targets_of_a_regression_that_are_no_numbers(dtype):
+    with pytest.raises(ValueError, match=r"y has dtype .*; MLPRegressor takes numbers only"):
+        MLPRegressor().fit(X_IRIS, Y_IRIS.astype(dtype))
 
 
 def test_sparse_targets_of_a_regression():
