@@ -197,7 +197,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.intercepts_ = theta.b
         self.__dict__.pop("_training_state", None)
 
-        objective = Objective(device, theta, self.activation, loss, self.alpha)
+        objective = Objective(device, theta, self.activation, loss, float(self.alpha))
         data = X, target, sample_weight
         # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -162,18 +162,22 @@ def chunk_rows(X, biases):
     return max(1, CHUNK_SIZE // (n_features + sum(len(b) for b in biases)))
 
 
+# Parameters go to the kernels as Python's own numbers: another kind (np.float16) would have to be compiled for.
+
+
 def _make_optimizer(mlp, device, theta, state):
     if mlp.solver == "sgd":
-        return SGD(device, theta, mlp.momentum, mlp.nesterovs_momentum, **state)
-    return Adam(device, theta, mlp.beta_1, mlp.beta_2, mlp.epsilon, **state)
+        return SGD(device, theta, float(mlp.momentum), bool(mlp.nesterovs_momentum), **state)
+    return Adam(device, theta, float(mlp.beta_1), float(mlp.beta_2), float(mlp.epsilon), **state)
 
 
 def _make_schedule(mlp, learning_rate):
+    learning_rate_init = float(mlp.learning_rate_init)
     if mlp.solver == "sgd" and mlp.learning_rate == "invscaling":
-        return InverseScaling(learning_rate, mlp.learning_rate_init, mlp.power_t)
+        return InverseScaling(float(learning_rate), learning_rate_init, float(mlp.power_t))
     if mlp.solver == "sgd" and mlp.learning_rate == "adaptive":
-        return Adaptive(learning_rate)
-    return Constant(mlp.learning_rate_init)
+        return Adaptive(float(learning_rate))
+    return Constant(learning_rate_init)
 
 
 def _make_validation(mlp, objective, data, rows):

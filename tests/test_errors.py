@@ -85,6 +85,22 @@ def test_parameters_beyond_scikit_learn(method, params, message):
         getattr(MLPRegressor(**params), method)(X_IRIS, Y_IRIS)
 
 
+@pytest.mark.parametrize("number", [np.float16, np.float32, np.longdouble])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_any_kind_of_real_number_will_do(solver, number):
+    names = ("alpha", "learning_rate_init", "power_t", "tol", "momentum", "beta_1", "beta_2", "epsilon")
+    params = {name: number(0.25) for name in names}
+    for learning_rate in ("constant", "invscaling", "adaptive"):
+        common = {"solver": solver, "learning_rate": learning_rate, "max_iter": 5, "random_state": 0}
+        losses = [
+            MLPClassifier((3,), **common, **{name: kind(value) for name, value in params.items()})
+            .fit(X_IRIS, Y_IRIS)
+            .loss_
+            for kind in (float, number)
+        ]
+        assert losses[0] == losses[1]
+
+
 def test_a_bad_parameter_is_seen_by_a_later_partial_fit():
     clf = MLPClassifier((3,)).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
     with pytest.raises(ValueError, match="'alpha' parameter"):
