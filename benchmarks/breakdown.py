@@ -12,12 +12,11 @@ import numpy as np
 from training import WORKLOADS, estimator_run
 
 import sklearn_mlp
-from sklearn_mlp.core.batches import Batches
-from sklearn_mlp.devices import resolve_device
+from sklearn_mlp.devices import resolve_device, rows
 
 warnings.simplefilter("ignore")
 
-KERNELS = ["matmul", "identity", "relu", "relu_backward", "column_sums", "softmax_log_loss", "adam_step"]
+KERNELS = ["matmul", "relu", "relu_backward", "column_sums", "softmax_log_loss", "adam_step"]
 
 
 def clocked(function, name, seconds):
@@ -38,14 +37,14 @@ def breakdown(workload):
     fit(1)
     seconds = Counter()
     device = resolve_device("cpu")
-    gather = Batches._gather
+    gather = rows.gather
     try:
         for name in KERNELS:
             setattr(device, name, clocked(getattr(device, name), name, seconds))
-        Batches._gather = clocked(gather, "gather of the rows", seconds)
+        rows.gather = clocked(gather, "gather of the rows", seconds)
         seconds[""] = fit(workload.epochs)
     finally:
-        Batches._gather = gather
+        rows.gather = gather
         for name in KERNELS:
             delattr(device, name)
     n_steps = workload.epochs * -(-workload.n // workload.batch_size)

@@ -23,16 +23,19 @@ def calls(dtype):
         yield name, lambda device, name=name: getattr(device, name)(Z, b)
         if name != "identity":
             # A factor f'(Z) of 0.25 or so shrinks dA to denormal numbers if it is not renewed.
-            yield f"{name}_backward", lambda device, name=name: getattr(device, f"{name}_backward")(A, A.copy())
+            yield f"{name}_backward", lambda device, name=name: getattr(device, f"{name}_backward")(A, A.copy(), out)
     yield "column_sums", lambda device: device.column_sums(A, out)
-    scores, codes = normal(200, 10), rng.integers(10, size=200)
+    scores, biases, codes, loss = normal(200, 10), normal(10), rng.integers(10, size=200), np.zeros(1)
     targets = rng.integers(2, size=(200, 10)).astype(dtype)
-    yield "softmax_log_loss", lambda device: device.softmax_log_loss(scores, codes, None, 1.0)
+    yield "softmax_log_loss", lambda device: device.softmax_log_loss(scores, biases, codes, None, 1.0, loss, 1.0)
     for name in ("logistic_log_loss", "squared_error", "poisson_deviance"):
-        yield name, lambda device, name=name: getattr(device, name)(scores, targets, None, 1.0)
+        yield name, lambda device, name=name: getattr(device, name)(scores, biases, targets, None, 1.0, loss, 1.0)
     theta, grad, m, v = (np.abs(normal(80_000)) for _ in range(4))
-    yield "sgd_step", lambda device: device.sgd_step(theta, grad, m, 1e-3, 0.9, True, 79_000, 1e-6)
-    yield "adam_step", lambda device: device.adam_step(theta, grad, m, v, 1e-3, 0.9, 0.999, 1e-8, 79_000, 1e-6)
+    yield "sgd_step", lambda device: device.sgd_step(theta, grad, m, 1e-3, 0.9, True, 79_000, 1e-6, loss, 1.0)
+    yield (
+        "adam_step",
+        lambda device: device.adam_step(theta, grad, m, v, 1e-3, 0.9, 0.999, 1e-8, 79_000, 1e-6, loss, 1.0),
+    )
 
 
 def main():

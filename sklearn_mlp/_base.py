@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from sklearn_mlp._solvers import NON_FINITE, chunk_rows, fit_lbfgs, fit_stochastic
+from sklearn_mlp._solvers import NON_FINITE, fit_lbfgs, fit_stochastic
 from sklearn_mlp._validation import (
     accepted_dtypes,
     check_hidden_layer_sizes,
@@ -23,9 +23,9 @@ from sklearn_mlp._validation import (
 from sklearn_mlp._version import __version__
 from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
-from sklearn_mlp.core.losses import INVERSE_LINKS, LOSSES
+from sklearn_mlp.core.losses import LOSSES
 from sklearn_mlp.core.network import Network
-from sklearn_mlp.core.parameters import draw
+from sklearn_mlp.core.parameters import Parameters, draw
 from sklearn_mlp.core.training import Objective
 from sklearn_mlp.devices import resolve_device
 
@@ -197,14 +197,19 @@ class BaseMLP(BaseEstimator, ABC):
         self.intercepts_ = theta.b
         self.__dict__.pop("_training_state", None)
 
-        objective = Objective(device, theta, self.activation, loss, float(self.alpha))
+        on_device = Parameters(device.own(theta.vector), layer_sizes)
+        objective = Objective(device, on_device, self.activation, loss, float(self.alpha))
         data = X, target, sample_weight
-        # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if self.solver == "lbfgs":
-                fit_lbfgs(self, objective, data)
-            else:
-                state = fit_stochastic(self, objective, data, rows, rows_val, random_state, state)
+        try:
+            # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                if self.solver == "lbfgs":
+                    fit_lbfgs(self, objective, data)
+                else:
+                    state = fit_stochastic(self, objective, data, rows, rows_val, random_state, state)
+        finally:
+            if on_device.vector is not theta.vector:
+                theta.vector[...] = device.home(on_device.vector)
         if incremental:
             self._training_state = state
         if not np.isfinite(theta.vector).all():
@@ -245,10 +250,15 @@ class BaseMLP(BaseEstimator, ABC):
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=False)
         device = resolve_device(self.device)
         dtype = float_dtype(self.coefs_[0])
-        batches = Batches(device, X, None, None, dtype=dtype, batch_size=chunk_rows(X, self.intercepts_))
-        W, b = ([np.asarray(array, dtype) for array in arrays] for arrays in (self.coefs_, self.intercepts_))
-        network = Network(device, W, b, self.activation, dtype)
-        return network.predict(batches, INVERSE_LINKS[self.out_activation_])
+        with device.active():
+            W, b = (
+                [device.place(np.asarray(array, dtype)) for array in arrays]
+                for arrays in (self.coefs_, self.intercepts_)
+            )
+            network = Network(device, W, b, self.activation, dtype)
+            batch_size = device.chunk_rows(X, network.n_units)
+            batches = Batches(device, X, None, None, dtype=dtype, batch_size=batch_size)
+            return device.home(network.predict(batches, self.out_activation_))
 
     # -- persistence and tags ----------------------------------------------------------------------------------------
 

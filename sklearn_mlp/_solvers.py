@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_mlp._validation import check_batch_size, warn
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
-from sklearn_mlp.core.losses import INVERSE_LINKS
 from sklearn_mlp.core.optimizers import SGD, Adam
 from sklearn_mlp.core.schedules import Adaptive, Constant, InverseScaling
 from sklearn_mlp.core.training import Patience, train
@@ -41,10 +40,11 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
     """
     X, target, sample_weight = data
     device, theta = objective.device, objective.theta.vector
+    X = device.hold(X, theta.dtype, gather=mlp.shuffle or rows is not None)
     incremental = state is not None
     state = state or {}
     if rows_val is not None:
-        validate = _make_validation(mlp, objective, data, rows_val)
+        validate = _make_validation(mlp, objective, (X, target, sample_weight), rows_val)
         best_theta = theta.copy()
         mlp.validation_scores_ = mlp.validation_scores_ or []
     else:
@@ -115,10 +115,10 @@ def fit_lbfgs(mlp, objective, data):
             "small. Use solver='adam' or 'sgd', or set early_stopping=False."
         )
     X, target, sample_weight = data
-    network = objective.network
-    batches = Batches(
-        objective.device, X, target, sample_weight, dtype=network.dtype, batch_size=chunk_rows(X, network.b)
-    )
+    device, network = objective.device, objective.network
+    X = device.hold(X, network.dtype, gather=False)
+    batch_size = device.chunk_rows(X, network.n_units)
+    batches = Batches(device, X, target, sample_weight, dtype=network.dtype, batch_size=batch_size)
 
     def iteration_ends(loss):
         mlp.n_iter_ += 1
@@ -151,17 +151,6 @@ def fit_lbfgs(mlp, objective, data):
         )
 
 
-# Rows are predicted, scored and (by lbfgs) trained on in chunks of about this many numbers: 8 MB in float64, which is
-# enough for the products to run at full speed and little enough to stay in cache.
-CHUNK_SIZE = 2**20
-
-
-def chunk_rows(X, biases):
-    """The number of rows that fill a chunk: their features, if dense, and one activation for each bias."""
-    n_features = X.shape[1] if isinstance(X, np.ndarray) else 0
-    return max(1, CHUNK_SIZE // (n_features + sum(len(b) for b in biases)))
-
-
 # Parameters go to the kernels as Python's own numbers: another kind (np.float16) would have to be compiled for.
 
 
@@ -183,14 +172,14 @@ def _make_schedule(mlp, learning_rate):
 def _make_validation(mlp, objective, data, rows):
     """A function that scores the network on `rows`."""
     X, target, sample_weight = data
-    network = objective.network
-    batch_size = chunk_rows(X, network.b)
-    batches = Batches(objective.device, X, None, None, dtype=network.dtype, batch_size=batch_size, rows=rows)
-    target = target[rows]
+    device, network = objective.device, objective.network
+    batch_size = device.chunk_rows(X, network.n_units)
+    batches = Batches(device, X, None, None, dtype=network.dtype, batch_size=batch_size, rows=rows)
+    target = device.home(device.take(device.place(target), device.place(rows)))
     sample_weight = None if sample_weight is None else sample_weight[rows]
 
     def validate():
-        prediction = network.predict(batches, INVERSE_LINKS[mlp.out_activation_])
+        prediction = device.home(network.predict(batches, mlp.out_activation_))
         if not np.isfinite(prediction).all():
             return np.nan
         return float(mlp._score_prediction(target, prediction, sample_weight))

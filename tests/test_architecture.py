@@ -36,7 +36,8 @@ MAY_IMPORT = {
     },
     "core.lbfgs": {"core.batches", "core.training"},
     "devices": {"devices.cpu", "devices.fused"},
-    "devices.cpu": set(),
+    "devices.cpu": {"devices.rows"},
+    "devices.rows": set(),
     "devices.fused": {"devices.cpu"},
 }
 

@@ -228,7 +228,7 @@ def test_12_predict_works_in_chunks(mlp, monkeypatch):
         device = resolve_device("cpu")
         relu = device.relu
         monkeypatch.setattr(device, "relu", lambda Z, b: (rows_at_once.append(len(Z)), relu(Z, b)))
-        monkeypatch.setattr("sklearn_mlp._solvers.CHUNK_SIZE", 3600)
+        monkeypatch.setattr(device, "chunk_size", 3600)
     else:
         relu = theirs._base.ACTIVATIONS["relu"]
         monkeypatch.setitem(theirs._base.ACTIVATIONS, "relu", lambda Z: (rows_at_once.append(len(Z)), relu(Z)))

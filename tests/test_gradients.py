@@ -43,7 +43,8 @@ def test_gradient_along_random_directions(activation, loss_name, depth, weighted
 
     def evaluate(at):
         theta.vector[...] = at
-        loss = objective.backpropagate(csr_array(X) if sparse else X, y, sample_weight, scale)
+        objective.backpropagate(csr_array(X) if sparse else X, y, sample_weight, scale)
+        loss = objective.device.collect(objective.loss)
         # The squared error is reported as a mean over the outputs, and differentiated as a sum over them.
         return loss * (N_OUTPUTS if loss_name == "squared_error" else 1), objective.grad.vector.copy()
 
@@ -66,8 +67,8 @@ def test_batches_add_up(loss_name):
     objective = Objective(resolve_device("cpu"), theta, "tanh", LOSSES[loss_name], alpha=0.0)
 
     def evaluate(rows):
-        loss = objective.backpropagate(X[rows], y[rows], None, 1.0)
-        return np.append(objective.grad.vector, loss)
+        objective.backpropagate(X[rows], y[rows], None, 1.0)
+        return np.append(objective.grad.vector, objective.device.collect(objective.loss))
 
     whole = evaluate(slice(None))
     np.testing.assert_allclose(sum(evaluate(slice(i, i + 1)) for i in range(N_ROWS)), whole, rtol=1e-10, atol=1e-12)
@@ -81,12 +82,13 @@ def test_gradient_of_the_penalty(optimizer):
     theta = draw([4, 3, 2], 6.0, rng, np.float64)
     before = theta.vector.copy()
     n_weights = theta.weights.size
+    loss = device.accumulator()
     grad = np.zeros_like(before)
     if optimizer == "sgd":
-        squares = SGD(device, theta, momentum=0.0, nesterov=False).step(grad, 0.5, l2=0.1)
+        SGD(device, theta, momentum=0.0, nesterov=False).step(grad, 0.5, 0.1, loss, share=4)
         np.testing.assert_allclose(theta.vector[:n_weights], before[:n_weights] * (1 - 0.5 * 0.1))
     elif optimizer == "adam":
-        squares = Adam(device, theta, beta_1=0.9, beta_2=0.999, epsilon=1e-12).step(grad, 0.01, l2=0.1)
+        Adam(device, theta, beta_1=0.9, beta_2=0.999, epsilon=1e-12).step(grad, 0.01, 0.1, loss, share=4)
         np.testing.assert_allclose(theta.vector[:n_weights], before[:n_weights] - 0.01 * np.sign(before[:n_weights]))
     else:
         objective = Objective(device, theta, "relu", LOSSES["squared_error"], alpha=3.0)
@@ -98,5 +100,6 @@ def test_gradient_of_the_penalty(optimizer):
         np.testing.assert_allclose(theta.vector, 0, atol=1e-7)
         assert losses[-1] < 1e-12
         return
-    assert squares == pytest.approx(before[:n_weights] @ before[:n_weights])
+    assert device.collect(loss) == pytest.approx(4 * 0.1 / 2 * before[:n_weights] @ before[:n_weights])
+    assert device.collect(loss) == 0
     np.testing.assert_array_equal(theta.vector[n_weights:], before[n_weights:])

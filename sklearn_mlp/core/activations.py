@@ -1,4 +1,4 @@
-"""The activations of the hidden layers: the device's kernels for each, and the scale of its initial weights."""
+"""The activations: the device's kernels for each and, for hidden layers, the scale of the initial weights."""
 
 from typing import NamedTuple
 
@@ -16,4 +16,12 @@ ACTIVATIONS = {
     "logistic": Activation("logistic", "logistic_backward", 2.0),
     "tanh": Activation("tanh", "tanh_backward", 6.0),
     "relu": Activation("relu", "relu_backward", 6.0),
+}
+
+# What the fitted attribute `out_activation_` says -> the kernel f(Z + b).
+OUT_ACTIVATIONS = {
+    "softmax": "softmax",
+    "logistic": "expit",
+    "identity": "identity",
+    "exp": "exp",
 }

@@ -1,8 +1,9 @@
-"""The dense layer: four products, on which all training and prediction rest.
+"""The dense layer: three products, on which all training and prediction rest.
 
-A batch X has one sample a row (n, fan_in); W is (fan_in, fan_out) and b is (fan_out,). The backward pass takes dZ, the
-gradient of the loss with respect to Z, and returns the gradients of the loss with respect to everything that Z was
-made of. It is derived in `docs/theory.md`.
+A batch X has one sample a row (n, fan_in); W is (fan_in, fan_out). The backward pass takes dZ, the gradient of the loss
+with respect to Z, and returns the gradients of the loss with respect to what Z was made of. The bias is the business of
+the activation's kernels, which read or write every element of Z or dZ anyway: forward adds b, backward takes db, the
+sum of dZ over the rows. It is all derived in `docs/theory.md`.
 """
 
 from typing import Any
@@ -14,15 +15,13 @@ from sklearn_mlp.devices import Device
 Array = npt.NDArray[Any]
 
 
-def forward(device: Device, X: Any, W: Array, b: Array, activate: Any, A: Array) -> None:
-    """A = f(X W + b), written into `A`, which is (n, fan_out)."""
-    device.matmul(X, W, out=A)
-    activate(A, b)
+def forward(device: Device, X: Any, W: Array, Z: Array) -> None:
+    """Z = X W, written into `Z`, which is (n, fan_out)."""
+    device.matmul(X, W, out=Z)
 
 
-def backward(device: Device, X: Any, W: Array, dZ: Array, dW: Array, db: Array, dX: Array | None) -> None:
-    """dW = Xᵀ dZ, db = the sum of dZ over the rows, dX = dZ Wᵀ; no dX for the first layer, whose X is data."""
+def backward(device: Device, X: Any, W: Array, dZ: Array, dW: Array, dX: Array | None) -> None:
+    """dW = Xᵀ dZ and dX = dZ Wᵀ; no dX for the first layer, whose X is data."""
     device.matmul(X.T, dZ, out=dW)
-    device.column_sums(dZ, out=db)
     if dX is not None:
         device.matmul(dZ, W.T, out=dX)

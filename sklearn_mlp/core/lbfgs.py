@@ -36,21 +36,22 @@ def minimize_lbfgs(
     iteration_ends : callable
         Takes the loss after each iteration.
     """
+    device = objective.device
     theta = objective.theta.vector
-    gradient = np.empty(theta.shape)
-    reached = theta.astype(np.float64)
+    n_weights = objective.theta.weights.size
+    reached = device.home(theta).astype(np.float64)
 
     def loss_and_gradient(x: Array) -> tuple[float, Array]:
-        theta[...] = x
-        gradient[...] = 0
-        loss = 0.0
-        for X, y, sample_weight in batches:
-            loss += objective.backpropagate(X, y, sample_weight, 1 / total_weight)
-            gradient[...] += objective.grad.vector
-        W = objective.theta.weights
+        device.write(x, out=theta)
+        total = device.zeros(theta.shape, np.float64)
+        for X, y, sample_weight, _ in batches:
+            objective.backpropagate(X, y, sample_weight, 1 / total_weight)
+            total += objective.grad.vector
+        gradient = device.home(total)
+        W = x[:n_weights]
         l2 = objective.alpha / total_weight
-        gradient[: W.size] += l2 * W
-        return loss + 0.5 * l2 * float(W @ W), gradient.copy()
+        gradient[:n_weights] += l2 * W
+        return device.collect(objective.loss) + 0.5 * l2 * float(W @ W), gradient
 
     def callback(intermediate_result: OptimizeResult) -> None:
         reached[...] = intermediate_result.x
@@ -67,5 +68,5 @@ def minimize_lbfgs(
         )
         reached[...] = result.x
     finally:
-        theta[...] = reached
+        device.write(reached, out=theta)
     return result

@@ -21,11 +21,3 @@ LOSSES = {
     "squared_error": Loss("squared_error", "identity"),
     "poisson": Loss("poisson_deviance", "exp"),
 }
-
-# Output activation -> the kernel that applies it to raw scores in place.
-INVERSE_LINKS = {
-    "softmax": "softmax",
-    "logistic": "inverse_logit",
-    "identity": "inverse_identity",
-    "exp": "inverse_log",
-}

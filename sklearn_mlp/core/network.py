@@ -6,7 +6,7 @@ from typing import Any
 import numpy.typing as npt
 
 from sklearn_mlp.core import dense
-from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.core.activations import ACTIVATIONS, OUT_ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.parameters import Parameters
 from sklearn_mlp.devices import Device
@@ -36,7 +36,8 @@ class Network:
         self.W = W
         self.b = b
         self.dtype = dtype
-        self.activate = [getattr(device, kernels.forward)] * (len(W) - 1) + [device.identity]
+        self.n_units = sum(b.shape[0] for b in b)
+        self.activate = getattr(device, kernels.forward)
         self.activate_backward = getattr(device, kernels.backward)
         self._A: list[Array] = []
         self._dA: list[Array] = []
@@ -55,11 +56,16 @@ class Network:
         return self._views[n_rows]
 
     def forward(self, X: Any) -> Array:
-        """The raw scores Z (n, n_outputs) of a batch: a buffer, valid until the next forward pass."""
+        """The product Z = A W of the output layer (n, n_outputs), to which its bias is still to be added.
+
+        What adds it is the loss or the output activation. Z is a buffer, valid until the next forward pass.
+        """
         outputs, _ = self._buffers(X.shape[0])
-        for W, b, activate, A in zip(self.W, self.b, self.activate, outputs, strict=True):
-            dense.forward(self.device, X, W, b, activate, A)
+        for W, b, A in zip(self.W[:-1], self.b[:-1], outputs[:-1], strict=True):
+            dense.forward(self.device, X, W, A)
+            self.activate(A, b)
             X = A
+        dense.forward(self.device, X, self.W[-1], outputs[-1])
         return outputs[-1]
 
     def backward(self, X: Any, dZ: Array, grad: Parameters) -> None:
@@ -68,20 +74,23 @@ class Network:
         To be called after `forward` of the same batch, whose activations it reads.
         """
         outputs, gradients = self._buffers(X.shape[0])
+        self.device.column_sums(dZ, out=grad.b[-1])
         for i in range(len(self.W) - 1, 0, -1):
             A, dA = outputs[i - 1], gradients[i - 1]
-            dense.backward(self.device, A, self.W[i], dZ, grad.W[i], grad.b[i], dA)
-            self.activate_backward(A, dA)
+            dense.backward(self.device, A, self.W[i], dZ, grad.W[i], dA)
+            self.activate_backward(A, dA, grad.b[i - 1])
             dZ = dA
-        dense.backward(self.device, X, self.W[0], dZ, grad.W[0], grad.b[0], None)
+        dense.backward(self.device, X, self.W[0], dZ, grad.W[0], None)
 
-    def predict(self, batches: Batches, inverse_link: str) -> Array:
+    def predict(self, batches: Batches, out_activation: str) -> Array:
         """The predictions (n_samples, n_outputs) for the rows of `batches`."""
+        activate = getattr(self.device, OUT_ACTIVATIONS[out_activation])
         prediction = self.device.empty((batches.n_rows, self.b[-1].shape[0]), self.dtype)
         start = 0
-        for X, _, _ in batches:
+        for X, *_ in batches:
             stop = start + X.shape[0]
-            prediction[start:stop] = self.forward(X)
+            Z = self.forward(X)
+            activate(Z, self.b[-1])
+            prediction[start:stop] = Z
             start = stop
-        getattr(self.device, inverse_link)(prediction)
         return prediction

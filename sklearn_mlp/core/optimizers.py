@@ -16,10 +16,11 @@ Array = npt.NDArray[Any]
 
 
 class Optimizer(Protocol):
-    def step(self, grad: Array, learning_rate: float, l2: float) -> float:
-        """Update the parameters with `grad` plus the gradient of l2/2 |W|^2; the |W|^2 before is returned.
+    def step(self, grad: Array, learning_rate: float, l2: float, loss: Array, share: float) -> None:
+        """Update the parameters with `grad` plus the gradient of l2/2 |W|^2.
 
-        `grad` is used as scratch space and holds nothing of use afterwards.
+        `share` times the l2/2 |W|^2 before the step is added to the accumulator `loss`. `grad` is used as scratch space
+        and holds nothing of use afterwards.
         """
 
     def state(self) -> dict[str, Any]:
@@ -37,15 +38,26 @@ class SGD:
         self.n_weights = theta.weights.size
         self.momentum = momentum
         self.nesterov = nesterov
-        self.velocity = device.zeros_like(theta.vector) if velocity is None else device.place(velocity)
+        self.velocity = (
+            device.zeros(theta.vector.shape, theta.vector.dtype) if velocity is None else device.own(velocity)
+        )
 
-    def step(self, grad: Array, learning_rate: float, l2: float) -> float:
-        return self.device.sgd_step(
-            self.theta, grad, self.velocity, learning_rate, self.momentum, self.nesterov, self.n_weights, l2
+    def step(self, grad: Array, learning_rate: float, l2: float, loss: Array, share: float) -> None:
+        self.device.sgd_step(
+            self.theta,
+            grad,
+            self.velocity,
+            learning_rate,
+            self.momentum,
+            self.nesterov,
+            self.n_weights,
+            l2,
+            loss,
+            share,
         )
 
     def state(self) -> dict[str, Any]:
-        return {"velocity": self.velocity}
+        return {"velocity": self.device.home(self.velocity)}
 
 
 class Adam:
@@ -70,13 +82,13 @@ class Adam:
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.t = t
-        self.m = device.zeros_like(theta.vector) if m is None else device.place(m)
-        self.v = device.zeros_like(theta.vector) if v is None else device.place(v)
+        self.m = device.zeros(theta.vector.shape, theta.vector.dtype) if m is None else device.own(m)
+        self.v = device.zeros(theta.vector.shape, theta.vector.dtype) if v is None else device.own(v)
 
-    def step(self, grad: Array, learning_rate: float, l2: float) -> float:
+    def step(self, grad: Array, learning_rate: float, l2: float, loss: Array, share: float) -> None:
         self.t += 1
         rate = learning_rate * sqrt(1 - self.beta_2**self.t) / (1 - self.beta_1**self.t)
-        return self.device.adam_step(
+        self.device.adam_step(
             self.theta,
             grad,
             self.m,
@@ -87,7 +99,9 @@ class Adam:
             self.epsilon,
             self.n_weights,
             l2,
+            loss,
+            share,
         )
 
     def state(self) -> dict[str, Any]:
-        return {"t": self.t, "m": self.m, "v": self.v}
+        return {"t": self.t, "m": self.device.home(self.m), "v": self.device.home(self.v)}

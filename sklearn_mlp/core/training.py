@@ -62,6 +62,9 @@ class Objective:
         Over the views of `theta`.
     theta, grad : Parameters
         Where the objective is taken, and its gradient there.
+    loss : accumulator
+        What `backpropagate` and the optimizer add the loss to. Read once an epoch, so that a GPU need not be waited
+        for in between.
     """
 
     def __init__(self, device: Device, theta: Parameters, activation: str, loss: Loss, alpha: float) -> None:
@@ -71,14 +74,16 @@ class Objective:
         self.grad = Parameters(device.empty(theta.vector.shape, dtype), theta.layer_sizes)
         self.network = Network(device, theta.W, theta.b, activation, dtype)
         self.alpha = alpha
+        self.loss = device.accumulator()
         self._to_gradient = getattr(device, loss.gradient)
 
-    def backpropagate(self, X: Any, y: Any, sample_weight: Any, scale: float) -> float:
-        """A batch's weighted sum of losses times `scale`; the gradient of that is left in `grad`."""
+    def backpropagate(self, X: Any, y: Any, sample_weight: Any, scale: float, share: float = 1.0) -> None:
+        """Leave in `grad` the gradient of a batch's weighted sum of losses times `scale`; `share` of it is added to
+        `loss`.
+        """
         Z = self.network.forward(X)
-        loss: float = self._to_gradient(Z, y, sample_weight, scale)  # Z has become dZ
+        self._to_gradient(Z, self.theta.b[-1], y, sample_weight, scale, self.loss, share)  # Z becomes dZ
         self.network.backward(X, Z, self.grad)
-        return loss
 
 
 def run_epoch(objective: Objective, optimizer: Optimizer, batches: Batches, learning_rate: float) -> float:
@@ -86,19 +91,15 @@ def run_epoch(objective: Objective, optimizer: Optimizer, batches: Batches, lear
 
     A batch whose weights sum to zero says nothing, and is passed over.
     """
-    total = 0.0
     n_rows = 0
-    for X, y, sample_weight in batches:
-        n = X.shape[0]
-        weight = n if sample_weight is None else float(sample_weight.sum())
-        if weight == 0:
+    for X, y, sample_weight, total_weight in batches:
+        if total_weight == 0:
             continue
-        loss = objective.backpropagate(X, y, sample_weight, 1 / weight)
-        l2 = objective.alpha / weight
-        squares = optimizer.step(objective.grad.vector, learning_rate, l2)
-        total += (loss + 0.5 * l2 * squares) * n
+        n = X.shape[0]
+        objective.backpropagate(X, y, sample_weight, 1 / total_weight, n)
+        optimizer.step(objective.grad.vector, learning_rate, objective.alpha / total_weight, objective.loss, n)
         n_rows += n
-    return total / n_rows if n_rows else inf
+    return objective.device.collect(objective.loss) / n_rows if n_rows else inf
 
 
 def train(

@@ -53,11 +53,14 @@ def _relu(Z, b):
 
 
 @kernel
-def _relu_backward(A, dA):
+def _relu_backward(A, dA, db):
     zero = A.dtype.type(0)
+    db[:] = 0
     for i in range(A.shape[0]):
         for j in range(A.shape[1]):
-            dA[i, j] = dA[i, j] if A[i, j] > zero else zero
+            dz = dA[i, j] if A[i, j] > zero else zero
+            dA[i, j] = dz
+            db[j] += dz
 
 
 @kernel
@@ -77,19 +80,25 @@ def _half_of_one_plus(Z):
 
 
 @kernel
-def _logistic_backward(A, dA):
+def _logistic_backward(A, dA, db):
     one = A.dtype.type(1)
+    db[:] = 0
     for i in range(A.shape[0]):
         for j in range(A.shape[1]):
-            dA[i, j] *= A[i, j] * (one - A[i, j])
+            dz = dA[i, j] * (A[i, j] * (one - A[i, j]))
+            dA[i, j] = dz
+            db[j] += dz
 
 
 @kernel
-def _tanh_backward(A, dA):
+def _tanh_backward(A, dA, db):
     one = A.dtype.type(1)
+    db[:] = 0
     for i in range(A.shape[0]):
         for j in range(A.shape[1]):
-            dA[i, j] *= one - A[i, j] * A[i, j]
+            dz = dA[i, j] * (one - A[i, j] * A[i, j])
+            dA[i, j] = dz
+            db[j] += dz
 
 
 @kernel
@@ -101,10 +110,11 @@ def _column_sums(A, out):
 
 
 @kernel
-def _subtract_row_max(Z):
+def _subtract_row_max(Z, b):
     for i in range(Z.shape[0]):
-        largest = Z[i, 0]
-        for j in range(1, Z.shape[1]):
+        largest = Z[i, 0] + b[0]
+        for j in range(Z.shape[1]):
+            Z[i, j] += b[j]
             largest = max(largest, Z[i, j])
         for j in range(Z.shape[1]):
             Z[i, j] -= largest
@@ -123,60 +133,60 @@ def _normalise_rows(Z):
 
 
 @kernel
-def _residual_of_softmax(P, y, weight, scale):
+def _residual_of_softmax(P, y, weight, scale, loss, share):
     one = P.dtype.type(1)
     eps = P.dtype.type(np.finfo(P.dtype).eps)
-    loss = 0.0
+    total = 0.0
     for i in range(P.shape[0]):
         w = scale if weight is None else scale * weight[i]
-        loss -= w * np.log(min(max(P[i, y[i]], eps), one - eps))
+        total -= w * np.log(min(max(P[i, y[i]], eps), one - eps))
         P[i, y[i]] -= one
         w = P.dtype.type(w)
         for j in range(P.shape[1]):
             P[i, j] *= w
-    return loss
+    loss[0] += share * total
 
 
 @kernel
-def _logistic_log_loss(Z, y, weight, scale):
+def _logistic_log_loss(Z, b, y, weight, scale, loss, share):
     one = Z.dtype.type(1)
     eps = Z.dtype.type(np.finfo(Z.dtype).eps)
-    loss = 0.0
+    total = 0.0
     for i in range(Z.shape[0]):
         w = scale if weight is None else scale * weight[i]
         for j in range(Z.shape[1]):
-            p = one / (one + np.exp(-Z[i, j]))
+            p = one / (one + np.exp(-(Z[i, j] + b[j])))
             q = p if y[i, j] > 0 else one - p
-            loss -= w * np.log(min(max(q, eps), one - eps))
+            total -= w * np.log(min(max(q, eps), one - eps))
             Z[i, j] = Z.dtype.type(w) * (p - y[i, j])
-    return loss
+    loss[0] += share * total
 
 
 @kernel
-def _squared_error(Z, y, weight, scale):
-    loss = 0.0
+def _squared_error(Z, b, y, weight, scale, loss, share):
+    total = 0.0
     for i in range(Z.shape[0]):
         w = scale if weight is None else scale * weight[i]
         for j in range(Z.shape[1]):
-            residual = Z[i, j] - y[i, j]
-            loss += w * residual * residual
+            residual = Z[i, j] + b[j] - y[i, j]
+            total += w * residual * residual
             Z[i, j] = Z.dtype.type(w) * residual
-    return 0.5 * loss / Z.shape[1]
+    loss[0] += share * 0.5 * total / Z.shape[1]
 
 
 @kernel
-def _poisson_deviance(Z, y, weight, scale):
-    loss = 0.0
+def _poisson_deviance(Z, b, y, weight, scale, loss, share):
+    total = 0.0
     for i in range(Z.shape[0]):
         w = scale if weight is None else scale * weight[i]
         for j in range(Z.shape[1]):
-            z, target = Z[i, j], y[i, j]
+            z, target = Z[i, j] + b[j], y[i, j]
             mu = np.exp(z)
             if target > 0:
-                loss += w * (target * (np.log(target) - z))
-            loss += w * (mu - target)
+                total += w * (target * (np.log(target) - z))
+            total += w * (mu - target)
             Z[i, j] = Z.dtype.type(w) * (mu - target)
-    return loss
+    loss[0] += share * total
 
 
 @kernel
@@ -195,12 +205,12 @@ def _sgd_pass(theta, grad, velocity, learning_rate, momentum, nesterov, l2):
 
 
 @kernel
-def _sgd_step(theta, grad, velocity, learning_rate, momentum, nesterov, n_weights, l2):
+def _sgd_step(theta, grad, velocity, learning_rate, momentum, nesterov, n_weights, l2, loss, share):
     squares = _sgd_pass(
         theta[:n_weights], grad[:n_weights], velocity[:n_weights], learning_rate, momentum, nesterov, l2
     )
     _sgd_pass(theta[n_weights:], grad[n_weights:], velocity[n_weights:], learning_rate, momentum, nesterov, 0.0)
-    return squares
+    loss[0] += share * 0.5 * l2 * squares
 
 
 @kernel
@@ -223,11 +233,11 @@ def _adam_pass(theta, grad, m, v, rate, beta_1, beta_2, epsilon, l2):
 
 
 @kernel
-def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2):
+def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2, loss, share):
     n = n_weights
     squares = _adam_pass(theta[:n], grad[:n], m[:n], v[:n], rate, beta_1, beta_2, epsilon, l2)
     _adam_pass(theta[n:], grad[n:], m[n:], v[n:], rate, beta_1, beta_2, epsilon, 0.0)
-    return squares
+    loss[0] += share * 0.5 * l2 * squares
 
 
 class FusedCPU(CPU):
@@ -257,12 +267,14 @@ class FusedCPU(CPU):
         np.tanh(Z, out=Z)
 
     @staticmethod
-    def softmax(Z: Array) -> None:
-        _subtract_row_max(Z)
+    def softmax(Z: Array, b: Array) -> None:
+        _subtract_row_max(Z, b)
         np.exp(Z, out=Z)
         _normalise_rows(Z)
 
     @classmethod
-    def softmax_log_loss(cls, Z: Array, y: Array, weight: Array | None, scale: float) -> float:
-        cls.softmax(Z)
-        return _residual_of_softmax(Z, y, weight, scale)
+    def softmax_log_loss(
+        cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float
+    ) -> None:
+        cls.softmax(Z, b)
+        _residual_of_softmax(Z, y, weight, scale, loss, share)
