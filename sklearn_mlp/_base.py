@@ -8,15 +8,19 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_mlp._solvers import NON_FINITE, fit_lbfgs, fit_stochastic
 from sklearn_mlp._validation import (
     accepted_dtypes,
+    as_column,
+    check_gpu_array,
     check_hidden_layer_sizes,
+    check_on_device,
     float_dtype,
+    on_gpu,
     pack_parameters,
     split_rows,
 )
@@ -126,7 +130,7 @@ class BaseMLP(BaseEstimator, ABC):
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _encode_target(self, y, dtype, incremental):
+    def _encode_target(self, y, dtype, incremental, device):
         """y as (target of the loss, key of LOSSES, number of outputs); a classifier learns or checks its classes."""
 
     @abstractmethod
@@ -142,26 +146,25 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(self, X, y, sample_weight, incremental=False):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        device = resolve_device(self.device)
+        check_on_device(device, X=X, y=y, sample_weight=sample_weight)
+        try:
+            with device.active():
+                self._fit_on(device, X, y, sample_weight, incremental)
+        finally:
+            device.release()
+        return self
+
+    def _fit_on(self, device, X, y, sample_weight, incremental):
         resume = hasattr(self, "coefs_") and (self.warm_start or incremental)
         hidden_layer_sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
-        device = resolve_device(self.device)
-
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            dtype=accepted_dtypes(X),
-            reset=not resume,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y.toarray() if issparse(y) else y, warn=True)
+        X, y = self._validate(device, X, y, resume)
         dtype = self._training_dtype(X, resume)
         if sample_weight is not None:
+            if on_gpu(sample_weight):
+                sample_weight = device.home(device.place(sample_weight))
             sample_weight = _check_sample_weight(sample_weight, X, dtype=dtype)
-        target, loss_name, n_outputs = self._encode_target(y, dtype, incremental)
+        target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
         loss = LOSSES[loss_name]
         layer_sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
 
@@ -179,7 +182,7 @@ class BaseMLP(BaseEstimator, ABC):
             theta = draw(layer_sizes, ACTIVATIONS[self.activation].initial_variance, random_state, dtype)
         rows = rows_val = None
         if self.early_stopping and self.solver != "lbfgs":
-            rows, rows_val = self._split_rows(target, sample_weight, random_state)
+            rows, rows_val = self._split_rows(device, target, sample_weight, random_state)
 
         has_history = resume and hasattr(self, "loss_curve_")
         if not has_history:
@@ -190,6 +193,7 @@ class BaseMLP(BaseEstimator, ABC):
             # A refit under warm_start is judged by its own epochs, as its data may be others.
             self.best_loss_ = self.best_validation_score_ = None
         self.n_iter_ = 0
+        self.device_ = device.name
         self.n_layers_ = len(layer_sizes)
         self.n_outputs_ = n_outputs
         self.out_activation_ = loss.out_activation
@@ -214,11 +218,40 @@ class BaseMLP(BaseEstimator, ABC):
             self._training_state = state
         if not np.isfinite(theta.vector).all():
             raise ValueError(NON_FINITE)
-        return self
 
-    def _split_rows(self, target, sample_weight, random_state):
+    def _validate(self, device, X, y, resume):
+        """X and y as arrays: each on the GPU if it was there, else in main memory."""
+        if not on_gpu(X) and not on_gpu(y):
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                y_numeric=is_regressor(self),
+                dtype=accepted_dtypes(X),
+                reset=not resume,
+            )
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y.toarray() if issparse(y) else y, warn=True)
+            return X, y
+        X = self._validate_X(device, X, reset=not resume)
+        if on_gpu(y):
+            y = as_column(check_gpu_array(y, device, "y", n_dims=(1, 2)))
+        else:
+            y = as_column(check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=self))
+        check_consistent_length(X, y)
+        return X, y
+
+    def _validate_X(self, device, X, reset):
+        if not on_gpu(X):
+            return validate_data(self, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=reset)
+        X = check_gpu_array(X, device, "X", n_dims=(2,))
+        return validate_data(self, X, skip_check_array=True, reset=reset)
+
+    def _split_rows(self, device, target, sample_weight, random_state):
         """The rows to train on and those to validate on, for early stopping."""
-        codes, class_names = self._stratify_by(target)
+        codes, class_names = self._stratify_by(device.home(target))
         rows, rows_val = split_rows(len(target), codes, class_names, self.validation_fraction, random_state)
         if sample_weight is not None and not (sample_weight[rows].any() and sample_weight[rows_val].any()):
             raise ValueError(
@@ -247,10 +280,11 @@ class BaseMLP(BaseEstimator, ABC):
     def _predict_output(self, X):
         """The output of the network for X, shape (n_samples, n_outputs): probabilities or expected values."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=False)
         device = resolve_device(self.device)
+        check_on_device(device, X=X)
         dtype = float_dtype(self.coefs_[0])
         with device.active():
+            X = self._validate_X(device, X, reset=False)
             W, b = (
                 [device.place(np.asarray(array, dtype)) for array in arrays]
                 for arrays in (self.coefs_, self.intercepts_)
@@ -258,7 +292,13 @@ class BaseMLP(BaseEstimator, ABC):
             network = Network(device, W, b, self.activation, dtype)
             batch_size = device.chunk_rows(X, network.n_units)
             batches = Batches(device, X, None, None, dtype=dtype, batch_size=batch_size)
-            return device.home(network.predict(batches, self.out_activation_))
+            prediction = network.predict(batches, self.out_activation_)
+            return prediction if on_gpu(X) else device.home(prediction)
+
+    def _on_host(self, *arrays):
+        """The arrays, those in the memory of a GPU as NumPy arrays."""
+        device = resolve_device(self.device)
+        return [device.home(device.place(array)) if on_gpu(array) else array for array in arrays]
 
     # -- persistence and tags ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from math import ceil
 from numbers import Integral
 
 import numpy as np
+from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import train_test_split
 
 from sklearn_mlp.core.parameters import Parameters, n_parameters
@@ -15,6 +16,54 @@ def warn(message, category=UserWarning):
     # As from this package, not from the caller: filters with module="sklearn", which scikit-learn's users have in their
     # scripts, match its name as well.
     warnings.warn(message, category, stacklevel=1)
+
+
+def on_gpu(array):
+    """Whether an array, of CuPy or of another library that shares memory with it, lies in the memory of a GPU."""
+    if array is None or isinstance(array, np.ndarray):
+        return False
+    if hasattr(array, "__cuda_array_interface__") or type(array).__module__.startswith("cupyx.scipy.sparse"):
+        return True
+    dlpack_device = getattr(array, "__dlpack_device__", None)
+    return dlpack_device is not None and dlpack_device()[0] == 2  # kDLCUDA
+
+
+def check_on_device(device, **arrays):
+    """Refuse arrays in the memory of a GPU that are to be used on the CPU."""
+    for name, array in arrays.items():
+        if on_gpu(array) and device.name == "cpu":
+            raise TypeError(
+                f"{name} is a {type(array).__module__}.{type(array).__name__} in the memory of a GPU, but the model is "
+                f"on the CPU. Set device='cuda', or pass a NumPy array (cupy.asnumpy({name}))."
+            )
+
+
+def check_gpu_array(array, device, name, n_dims):
+    """`array` as an array on `device`, after the checks that scikit-learn makes of a NumPy array."""
+    array = device.place(array)
+    if array.ndim not in n_dims:
+        raise ValueError(f"Expected {name} to be {n_dims[0]}D, got an array of shape {array.shape} instead.")
+    if 0 in array.shape:
+        raise ValueError(f"Found {name} of shape {array.shape}: a minimum of 1 sample and 1 feature is required.")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {array.dtype}; numbers are needed.")
+    values = getattr(array, "data", array) if hasattr(array, "indptr") else array
+    if array.dtype.kind == "f" and not device.home(np.isfinite(values).all()):
+        what = "NaN" if device.home(np.isnan(values).any()) else f"infinity or a value too large for {array.dtype!r}"
+        raise ValueError(f"Input {name} contains {what}.")
+    return array
+
+
+def as_column(y):
+    """y of shape (n_samples, 1) as (n_samples,), with scikit-learn's warning."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        warn(
+            "A column-vector y was passed when a 1d array was expected. Please change the shape of y to (n_samples,), "
+            "for example using ravel().",
+            DataConversionWarning,
+        )
+        return y.ravel()
+    return y
 
 
 def accepted_dtypes(X):

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -12,6 +13,8 @@ from sklearn.utils.multiclass import (
 )
 
 from sklearn_mlp._base import BaseMLP, solver_is_stochastic
+from sklearn_mlp._validation import on_gpu
+from sklearn_mlp.devices import resolve_device
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -340,13 +343,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         probability = self._predict_output(X)
         if self.out_activation_ == "softmax":
-            return self.classes_[probability.argmax(axis=1)]
+            return self._labels(probability.argmax(axis=1))
         positive = probability > 0.5
         if self.n_outputs_ == 1:
             column = min(1, len(self.classes_) - 1)
-            return self.classes_[positive[:, 0] * column]
+            return self._labels(positive[:, 0] * column)
         positive = positive.astype(np.intp)
-        return csr_matrix(positive) if self._sparse_target else positive
+        return csr_matrix(*self._on_host(positive)) if self._sparse_target else positive
+
+    def _labels(self, codes):
+        """The class of each code, in the memory where the codes are if it can hold them (a GPU holds no strings)."""
+        if not on_gpu(codes):
+            return self.classes_[codes]
+        if self.classes_.dtype.kind not in "biuf":
+            return self.classes_[codes.get()]
+        device = resolve_device(self.device)
+        with device.active():
+            return device.take(device.place(self.classes_), codes)
 
     def predict_proba(self, X):
         """The probability of each class.
@@ -385,8 +398,36 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         with np.errstate(divide="ignore"):
             return np.log(probability, out=probability)
 
-    def _encode_target(self, y, dtype, incremental):
-        kind = type_of_target(y, input_name="y")
+    def score(self, X, y, sample_weight=None):
+        """The accuracy of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The true labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples. None is a weight of 1 for each.
+
+        Returns
+        -------
+        score : float
+            The share of the samples whose labels are all predicted correctly.
+        """
+        prediction, y, sample_weight = self._on_host(self.predict(X), y, sample_weight)
+        return accuracy_score(y, prediction, sample_weight=sample_weight)
+
+    def _encode_target(self, y, dtype, incremental, device):
+        if on_gpu(y):
+            values = device.home(np.unique(y))
+            kind = type_of_target(values)
+            if y.ndim == 2:
+                kind = "multilabel-indicator" if kind == "binary" else f"{kind}-multioutput"
+        else:
+            values, kind = None, type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
             name = type(self).__name__
             raise ValueError(
@@ -395,9 +436,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "and 1 for multilabel classification."
             )
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
-            check_classification_targets(y)  # raises
-        # unique_labels would find out the type of y once more: a third of the time of a small fit.
-        classes = np.unique(y) if kind != "multilabel-indicator" and y.dtype.kind in "biuf" else unique_labels(y)
+            check_classification_targets(y if values is None else values)  # raises
+        if kind == "multilabel-indicator":
+            classes = np.arange(y.shape[1])
+        elif values is not None:
+            classes = values
+        else:
+            # unique_labels would find out the type of y once more: a third of the time of a small fit.
+            classes = np.unique(y) if y.dtype.kind in "biuf" else unique_labels(y)
         if hasattr(self, "classes_") and (self.warm_start or incremental):
             self._check_classes(classes)
         else:
@@ -405,14 +451,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if kind == "multilabel-indicator":
             self._sparse_target = issparse(y)
             target = y.toarray() if self._sparse_target else y
-            values = np.unique(target)
+            values = np.unique(target) if values is None else values
             if values[0] < 0 or np.count_nonzero(values) > 1:
                 raise ValueError(
                     f"y of shape {y.shape} has the values {values.tolist()}; a multilabel y has 0 and 1. Pass, for "
                     "example, (y > 0).astype(int)."
                 )
             return (target != 0).astype(dtype), "logistic_log_loss", y.shape[1]
-        codes = np.searchsorted(self.classes_, y)
+        codes = np.searchsorted(device.place(self.classes_) if on_gpu(y) else self.classes_, y)
         if len(self.classes_) > 2:
             return codes, "softmax_log_loss", len(self.classes_)
         return codes.astype(dtype)[:, np.newaxis], "logistic_log_loss", 1

@@ -343,7 +343,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         prediction = self._predict_output(X)
         return prediction.ravel() if self.n_outputs_ == 1 else prediction
 
-    def _encode_target(self, y, dtype, incremental):
+    def score(self, X, y, sample_weight=None):
+        """The coefficient of determination, R², of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The true targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples. None is a weight of 1 for each.
+
+        Returns
+        -------
+        score : float
+            R²: 1 for perfect predictions, 0 for those of the mean of y.
+        """
+        prediction, y, sample_weight = self._on_host(self.predict(X), y, sample_weight)
+        return r2_score(y, prediction, sample_weight=sample_weight)
+
+    def _encode_target(self, y, dtype, incremental, device):
         if issparse(y):
             raise ValueError(
                 f"y is a sparse matrix of shape {y.shape}; {type(self).__name__} takes dense targets only. "
@@ -354,9 +376,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         target = y.astype(dtype)
         if target.ndim == 1:
             target = target[:, np.newaxis]
-        if self.loss == "poisson" and target.min() < 0:
+        if self.loss == "poisson" and (least := device.home(target.min())) < 0:
             raise ValueError(
-                f"loss='poisson' needs y >= 0, got a least value of {target.min()}. Use loss='squared_error' for "
+                f"loss='poisson' needs y >= 0, got a least value of {least}. Use loss='squared_error' for "
                 "targets that can be negative."
             )
         return target, self.loss, target.shape[1]

@@ -1,5 +1,61 @@
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
 import pytest
 from threadpoolctl import threadpool_limits
+
+# Not tests: the stand-in for CuPy, which must not be imported in place of CuPy.
+collect_ignore = ["cupy_on_cpu"]
+STAND_IN = Path(__file__).parent / "cupy_on_cpu"
+_modules = {}
+
+
+def _ours_or_cupy(name):
+    return name.split(".")[0] in ("cupy", "cupyx") or name.startswith("sklearn_mlp.devices.cuda")
+
+
+def stand_in_modules():
+    """CuPy's stand-in and the modules of the package that import it, loaded aside from the real ones, once."""
+    if not _modules:
+        real = {name: sys.modules.pop(name) for name in list(sys.modules) if _ours_or_cupy(name)}
+        sys.path.insert(0, str(STAND_IN))
+        try:
+            importlib.import_module("sklearn_mlp.devices.cuda")
+            _modules.update({name: module for name, module in sys.modules.items() if _ours_or_cupy(name)})
+        finally:
+            sys.path.remove(str(STAND_IN))
+            for name in _modules:
+                del sys.modules[name]
+            sys.modules.update(real)
+    return _modules
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """CuPy as `device="cuda"` finds it: the stand-in."""
+    if shutil.which("c++") is None:
+        pytest.skip("the stand-in for CuPy needs a C++ compiler, c++")
+    for name, module in stand_in_modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    module = sys.modules["cupy"]
+    module.cuda.counts.clear()
+    monkeypatch.setattr(module.cuda, "runtime", module.cuda.Runtime())
+    return module
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def each_device(request, monkeypatch):
+    """Runs a test as it is, and with every model on the GPU (or its stand-in) that would be on the CPU."""
+    if request.param == "cuda":
+        request.getfixturevalue("cupy")
+        from sklearn_mlp.devices import resolve_device
+
+        on_gpu = resolve_device("cuda")
+        for module in ("sklearn_mlp._base", "sklearn_mlp.classifier"):
+            monkeypatch.setattr(f"{module}.resolve_device", lambda name: on_gpu)
+    return request.param
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ import sklearn_mlp
 PACKAGE = Path(sklearn_mlp.__file__).parent
 MAY_IMPORT = {
     "__init__": {"_version", "classifier", "regressor"},
-    "classifier": {"_base"},
+    "classifier": {"_base", "_validation", "devices"},
     "regressor": {"_base"},
     "_base": {"_solvers", "_validation", "_version", "core", "devices"},
     "_solvers": {"_validation", "core"},
@@ -35,10 +35,13 @@ MAY_IMPORT = {
         "devices",
     },
     "core.lbfgs": {"core.batches", "core.training"},
-    "devices": {"devices.cpu", "devices.fused"},
+    "devices": {"devices.cpu", "devices.cuda", "devices.fused"},
     "devices.cpu": {"devices.rows"},
     "devices.rows": set(),
     "devices.fused": {"devices.cpu"},
+    "devices.cuda": {"devices.cuda.kernels", "devices.cuda.rows"},
+    "devices.cuda.kernels": set(),
+    "devices.cuda.rows": {"devices.cuda.kernels", "devices.rows"},
 }
 
 
@@ -66,6 +69,8 @@ def test_imports(path):
     within = {imported.removeprefix("sklearn_mlp.") for imported in imports if imported.startswith("sklearn_mlp.")}
     allowed = MAY_IMPORT[name]
     assert all(imported in allowed or imported.split(".")[0] in allowed for imported in within)
-    assert "numba" not in {imported.split(".")[0] for imported in imports} or name == "devices.fused"
+    outside = {imported.split(".")[0] for imported in imports}
+    assert "numba" not in outside or name == "devices.fused"
+    assert not outside & {"cupy", "cupyx"} or name.startswith("devices.cuda")
     if name.startswith(("core", "devices")):
         assert not any(imported.split(".")[0] == "sklearn" for imported in imports)

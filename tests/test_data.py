@@ -14,7 +14,10 @@ from sklearn.exceptions import DataConversionWarning
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("each_device"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 SMALL = {"hidden_layer_sizes": (5,), "batch_size": 16, "learning_rate_init": 0.01, "max_iter": 4, "random_state": 0}
 rng = np.random.RandomState(0)

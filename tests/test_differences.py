@@ -13,7 +13,10 @@ from sklearn.preprocessing import scale
 import sklearn_mlp as ours
 from sklearn_mlp.devices import resolve_device
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("each_device"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 both = pytest.mark.parametrize("mlp", [theirs, ours], ids=["scikit-learn", "sklearn_mlp"])
 
 IRIS = load_iris(return_X_y=True)

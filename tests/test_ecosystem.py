@@ -45,7 +45,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 import sklearn_mlp
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("each_device"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 10, "batch_size": 20, "learning_rate_init": 0.01, "random_state": 0}
 

@@ -16,7 +16,10 @@ import sklearn_mlp
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.devices import resolve_device
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("each_device"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 X_IRIS = scale(X_IRIS)

@@ -20,7 +20,10 @@ from sklearn.preprocessing import StandardScaler, scale
 import sklearn_mlp
 from sklearn_mlp import MLPClassifier, MLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("each_device"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 SMALL = {"hidden_layer_sizes": (8, 4), "max_iter": 5, "batch_size": 32}
 SOLVERS = {

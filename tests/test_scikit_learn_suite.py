@@ -9,7 +9,10 @@ import sklearn.neural_network
 import sklearn_mlp
 
 # They run under scikit-learn's own rules for warnings, not under ours.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.usefixtures("each_device"),
+    pytest.mark.filterwarnings("default"),
+]
 
 REACH_INTO_PRIVATE_ATTRIBUTES = {
     "test_gradient": "calls _loss_grad_lbfgs",

@@ -1,11 +1,18 @@
 """Where arrays live and what does arithmetic on them."""
 
 import os
+import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from sklearn_mlp.devices.cpu import CPU
 
-Device = CPU
+if TYPE_CHECKING:
+    from sklearn_mlp.devices.cuda import CUDA
+
+    Device = CPU | CUDA
+else:
+    Device = CPU
 
 
 def resolve_device(name: str) -> Device:
@@ -13,20 +20,30 @@ def resolve_device(name: str) -> Device:
 
     Parameters
     ----------
-    name : {"cpu", "auto"}
-        "auto" is the fastest device available, which is the CPU in this version.
+    name : str
+        "cpu"; "cuda", which is CUDA's current device; "cuda:N"; or "auto", which is "cuda" if CuPy and a GPU are there
+        and "cpu" if not.
 
     Raises
     ------
     ValueError
-        If `name` is not a device of this version.
+        If `name` is nothing of these, or there are GPUs but none of that number.
+    ImportError
+        If CuPy is not installed.
+    RuntimeError
+        If there is no driver, or no GPU.
     """
-    if name in ("cpu", "auto"):
+    if name == "cpu":
         return _cpu()
-    raise ValueError(
-        f"device={name!r} is not available: this version of sklearn_mlp trains on the CPU only. "
-        "Use device='cpu' or device='auto'."
-    )
+    if name == "auto":
+        try:
+            return _cuda(name, None)
+        except (ImportError, RuntimeError):
+            return _cpu()
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if match is None:
+        raise ValueError(f"device={name!r} is not a device: use 'cpu', 'cuda', 'cuda:0' (or another number) or 'auto'.")
+    return _cuda(name, None if match[1] is None else int(match[1]))
 
 
 @cache
@@ -39,3 +56,15 @@ def _cpu() -> CPU:
     except ImportError:
         return CPU()
     return FusedCPU()
+
+
+def _cuda(name: str, index: int | None) -> "CUDA":
+    try:
+        from sklearn_mlp.devices.cuda import find_device
+    except ImportError as error:
+        raise ImportError(
+            f"device={name!r} needs CuPy, which cannot be imported here ({error}). `pip install sklearn_mlp[cuda12]` "
+            "installs it for an NVIDIA driver of CUDA 12, `pip install sklearn_mlp[cuda13]` for one of CUDA 13; or use "
+            "device='cpu' or device='auto'."
+        ) from error
+    return find_device(index)

@@ -37,6 +37,10 @@ class CPU:
         """A context in which arrays are made, and kernels run, on this device."""
         return nullcontext()
 
+    @staticmethod
+    def release() -> None:
+        """Give memory that no array uses any more back to the system."""
+
     # -- arrays ------------------------------------------------------------------------------------------------------
 
     @staticmethod

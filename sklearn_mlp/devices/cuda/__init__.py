@@ -1,0 +1,269 @@
+"""CuPy arrays on an NVIDIA GPU, and the arithmetic that training does on them.
+
+The names mean what their namesakes in `cpu.py` mean, which are the ones to read first. This package is all that imports
+CuPy, and it is imported when a model first asks for a GPU.
+
+A step should wait for nothing and launch little: each launch costs Python some microseconds, which for small networks
+is the whole cost. So one kernel does all that there is to do with an array, and losses are added up on the device.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import cupy
+import cupyx.scipy.sparse
+import numpy as np
+import numpy.typing as npt
+
+from sklearn_mlp.devices.cuda import kernels, rows
+
+Array = Any
+
+
+def _activation(kernel: Any) -> Any:
+    def activate(Z: Array, b: Array) -> None:
+        kernel(b, Z)
+
+    return staticmethod(activate)
+
+
+def _activation_backward(kernel: Any) -> Any:
+    def activate_backward(A: Array, dA: Array, db: Array) -> None:
+        kernel(A, dA, db, dA, axis=0)
+
+    return staticmethod(activate_backward)
+
+
+def _loss(kernel: Any) -> Any:
+    def to_gradient(Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float) -> None:
+        _call_loss(kernel, (b, y), weight, scale, share, Z, loss)
+
+    return staticmethod(to_gradient)
+
+
+def _call_loss(
+    kernel: Any, arrays: tuple[Array, ...], weight: Array, scale: float, share: float, Z: Array, loss: Array
+) -> None:
+    weighted = weight is not None
+    # Unweighted, Z stands for the weights, which are not read.
+    weight = weight if weighted else Z
+    kernel(*arrays, weight, weighted, scale, share, Z.size, Z.shape[1], Z, loss, size=min(Z.size, kernels.WORKERS))
+
+
+class CUDA:
+    """An NVIDIA GPU: every array is a CuPy array on it.
+
+    Attributes
+    ----------
+    name : str
+        "cuda:" and the number of the device.
+    """
+
+    # As on the CPU, but more at a time: a GPU is fast on large products only.
+    chunk_size = 2**24
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.name = f"cuda:{index}"
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        with cupy.cuda.Device(self.index):
+            try:
+                yield
+            except cupy.cuda.memory.OutOfMemoryError as error:
+                raise MemoryError(
+                    f"device={self.name!r} has too little free memory for the network and its batches: {error}. "
+                    "Decrease batch_size or hidden_layer_sizes, predict fewer rows at a time, or use device='cpu'."
+                ) from error
+
+    @staticmethod
+    def release() -> None:
+        cupy.get_default_memory_pool().free_all_blocks()
+        cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+    # -- arrays ------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        return cupy.empty(shape, dtype)
+
+    @staticmethod
+    def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        return cupy.zeros(shape, dtype)
+
+    @staticmethod
+    def place(array: Any) -> Any:
+        if cupyx.scipy.sparse.issparse(array):
+            return array.tocsr()
+        if not isinstance(array, np.ndarray) and not hasattr(array, "__cuda_array_interface__"):
+            return cupy.from_dlpack(array)
+        return cupy.asarray(array)
+
+    @staticmethod
+    def own(array: Any) -> Array:
+        return cupy.array(array)
+
+    @staticmethod
+    def home(array: Any) -> Any:
+        return cupy.asnumpy(array)
+
+    @staticmethod
+    def write(array: npt.NDArray[Any], out: Array) -> None:
+        out.set(np.ascontiguousarray(array, dtype=out.dtype))
+
+    @staticmethod
+    def take(array: Array, rows: Array) -> Array:
+        return array.take(rows, axis=0)
+
+    # -- rows of X ---------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def hold(X: Any, dtype: npt.DTypeLike, gather: bool) -> Any:
+        return rows.hold(X, dtype)
+
+    @staticmethod
+    def rows(X: Any, dtype: npt.DTypeLike) -> Any:
+        return rows.reader(X, dtype)
+
+    def chunk_rows(self, X: Any, n_units: int) -> int:
+        return max(1, self.chunk_size // (X.shape[1] + n_units))
+
+    # -- sums over batches -------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def accumulator() -> Array:
+        return cupy.zeros(kernels.WORKERS, np.float64)
+
+    @staticmethod
+    def collect(loss: Array) -> float:
+        total = float(loss.sum().item())
+        loss.fill(0)
+        return total
+
+    # -- products ----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def matmul(A: Array, B: Array, out: Array) -> None:
+        A.dot(B, out)
+
+    @staticmethod
+    def column_sums(A: Array, out: Array) -> None:
+        A.sum(axis=0, out=out)
+
+    # -- activations, losses -----------------------------------------------------------------------------------------
+
+    identity = _activation(kernels.identity)
+    logistic = expit = _activation(kernels.logistic)
+    tanh = _activation(kernels.tanh)
+    relu = _activation(kernels.relu)
+    exp = _activation(kernels.exp)
+    logistic_backward = _activation_backward(kernels.logistic_backward)
+    tanh_backward = _activation_backward(kernels.tanh_backward)
+    relu_backward = _activation_backward(kernels.relu_backward)
+
+    @classmethod
+    def identity_backward(cls, A: Array, dA: Array, db: Array) -> None:
+        cls.column_sums(dA, db)
+
+    @staticmethod
+    def softmax(Z: Array, b: Array) -> None:
+        kernels.softmax(b, kernels.log_sum_exp(Z, b, axis=1)[:, np.newaxis], Z)
+
+    squared_error = _loss(kernels.squared_error)
+    poisson_deviance = _loss(kernels.poisson_deviance)
+    logistic_log_loss = _loss(kernels.logistic_log_loss)
+
+    @staticmethod
+    def softmax_log_loss(Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float) -> None:
+        log_sum = kernels.log_sum_exp(Z, b, axis=1)
+        _call_loss(kernels.softmax_log_loss, (b, log_sum, y), weight, scale, share, Z, loss)
+
+    # -- optimizer steps ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def sgd_step(
+        theta: Array,
+        grad: Array,
+        velocity: Array,
+        learning_rate: float,
+        momentum: float,
+        nesterov: bool,
+        n_weights: int,
+        l2: float,
+        loss: Array,
+        share: float,
+    ) -> None:
+        n = theta.size
+        penalty = share * 0.5 * l2
+        kernels.sgd_step(
+            grad, learning_rate, momentum, nesterov, l2, penalty, n_weights, n, theta, velocity, loss,
+            size=min(n, kernels.WORKERS),
+        )  # fmt: skip
+
+    @staticmethod
+    def adam_step(
+        theta: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        rate: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        n_weights: int,
+        l2: float,
+        loss: Array,
+        share: float,
+    ) -> None:
+        n = theta.size
+        penalty = share * 0.5 * l2
+        kernels.adam_step(
+            grad, rate, beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon, l2, penalty, n_weights, n, theta, m, v, loss,
+            size=min(n, kernels.WORKERS),
+        )  # fmt: skip
+
+
+def find_device(index: int | None) -> CUDA:
+    """The GPU of that number; None is CUDA's current device.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no driver, or no device.
+    ValueError
+        If there are devices, but none of that number.
+    """
+    runtime = cupy.cuda.runtime
+    found = f"CuPy {cupy.__version__} is installed"
+    try:
+        n_devices = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        n_devices = 0
+        driver = runtime.driverGetVersion()
+        if driver == 0:
+            found += ", but no NVIDIA driver was found. Install the driver"
+        elif driver < runtime.runtimeGetVersion():
+            found += (
+                f" for CUDA {runtime.runtimeGetVersion() // 1000}, but the NVIDIA driver is for CUDA "
+                f"{driver // 1000}.{driver % 1000 // 10}. Update the driver"
+            )
+        else:
+            found += f", and so is the NVIDIA driver, but CUDA reports: {error}. Make a device visible"
+    else:
+        found += ", and so is the NVIDIA driver, but it shows no device. Make one visible (CUDA_VISIBLE_DEVICES)"
+    if n_devices == 0:
+        raise RuntimeError(f"{found}, or use device='cpu' or device='auto'.")
+    if index is None:
+        index = runtime.getDevice()
+    if index >= n_devices:
+        names = ", ".join(f"'cuda:{i}'" for i in range(n_devices))
+        raise ValueError(f"device='cuda:{index}' does not exist: the CUDA devices here are {names}.")
+    return _device(index)
+
+
+@cache
+def _device(index: int) -> CUDA:
+    return CUDA(index)

@@ -1,0 +1,187 @@
+"""The kernels of the GPU, each compiled by CuPy when it is first called with arrays of a precision.
+
+T is the precision of the network. `Z` and `loss` and the like, among the outputs, are read before they are written.
+"""
+
+import cupy
+
+# Threads of a kernel that adds to an accumulator: each has a place of its own in it, so the sum depends on nothing but
+# the numbers. Enough to keep the memory of a large GPU busy, and 1 MB to add up once an epoch.
+WORKERS = 2**17
+
+
+# -- activations: one kernel each way ----------------------------------------------------------------------------------
+
+
+def _activation(name, operation):
+    return cupy.ElementwiseKernel("T b", "T Z", f"const T z = Z + b; Z = {operation}", f"mlp_{name}")
+
+
+def _activation_backward(name, dz):
+    # The sum over the rows, axis 0, of dZ; and on the way, where each element is looked at once, dZ itself is stored:
+    # `_j` is the place in C order of the element that CuPy's template has at hand.
+    return cupy.ReductionKernel(
+        "T A, T dA", "T db, raw T dZ", f"dZ[_j] = {dz}", "a + b", "db = a", "0", f"mlp_{name}_backward"
+    )
+
+
+identity = _activation("identity", "z")
+logistic = _activation("logistic", "T(1) / (T(1) + exp(-z))")
+tanh = _activation("tanh", "tanh(z)")
+relu = _activation("relu", "z < T(0) ? T(0) : z")  # in this order NaN stays NaN
+exp = _activation("exp", "exp(z)")
+logistic_backward = _activation_backward("logistic", "dA * (A * (T(1) - A))")
+tanh_backward = _activation_backward("tanh", "dA * (T(1) - A * A)")
+relu_backward = _activation_backward("relu", "A > T(0) ? dA : T(0)")
+
+# log(sum(exp(z))) of each row in one pass: the largest z so far, and the sum so far relative to it (Milakov and
+# Gimelshein, "Online normalizer calculation for softmax", 2018). In double, so that differences to it keep all digits.
+log_sum_exp = cupy.ReductionKernel(
+    "T Z, T b",
+    "float64 log_sum",
+    "Z + b",
+    "a + b",
+    "log_sum = double(a.largest) + log(double(a.sum))",
+    None,
+    "mlp_log_sum_exp",
+    reduce_type="SumOfExp",
+    preamble="""
+    struct SumOfExp {
+        T largest, sum;
+        __device__ SumOfExp() : largest(0), sum(0) {}
+        __device__ SumOfExp(T z) : largest(z), sum(1) {}
+        __device__ SumOfExp(T largest, T sum) : largest(largest), sum(sum) {}
+    };
+    __device__ SumOfExp operator+(const SumOfExp& a, const SumOfExp& b) {
+        if (a.sum == T(0)) return b;
+        if (b.sum == T(0)) return a;
+        const T largest = a.largest > b.largest ? a.largest : b.largest;
+        return SumOfExp(largest, a.sum * exp(a.largest - largest) + b.sum * exp(b.largest - largest));
+    }
+    """,
+)
+softmax = cupy.ElementwiseKernel("T b, float64 log_sum", "T Z", "Z = exp(T(double(Z + b) - log_sum))", "mlp_softmax")
+
+
+# -- losses and optimizer steps: `size` workers, each of which takes every size-th element -----------------------------
+
+_PREAMBLE = """
+#define EVERY(j, n) ptrdiff_t j = i; j < n; j += _ind.size()
+
+// A negative log-likelihood, kept from 0 and from infinity as if the probability were between eps and 1 - eps.
+__device__ double limit(double L) {
+    const double eps = sizeof(T) == 4 ? 1.1920928955078125e-07 : 2.220446049250313e-16;
+    const double most = sizeof(T) == 4 ? 15.942385152878742 : 36.04365338911715;
+    return L > most ? most : (L < eps ? eps : L);
+}
+"""
+
+
+def _loss(name, operation, parameters="raw T y"):
+    """The kernel of a loss; `operation` computes L and dz from z, the score at `row`, `column` and, of y, at `j`."""
+    return cupy.ElementwiseKernel(
+        f"raw T b, {parameters}, raw T weight, bool weighted, float64 scale, float64 share, int64 n, int64 n_columns",
+        "raw T Z, raw float64 loss",
+        f"""
+        double total = 0;
+        for (EVERY(j, n)) {{
+            const ptrdiff_t row = j / n_columns, column = j % n_columns;
+            const double w = weighted ? scale * weight[row] : scale;
+            const T z = Z[j] + b[column];
+            {operation}
+            total += w * L;
+            Z[j] = T(w) * dz;
+        }}
+        loss[i] += share * total;
+        """,
+        f"mlp_{name}",
+        preamble=_PREAMBLE,
+    )
+
+
+squared_error = _loss("squared_error", "const T dz = z - y[j]; const T L = T(0.5) * dz * dz / T(n_columns);")
+poisson_deviance = _loss(
+    "poisson_deviance",
+    """
+    const T mu = exp(z), dz = mu - y[j];
+    const double L = y[j] > T(0) ? double(y[j] * (log(y[j]) - z) + dz) : double(dz);
+    """,
+)
+logistic_log_loss = _loss(
+    "logistic_log_loss",
+    """
+    const T p = T(1) / (T(1) + exp(-z)), dz = p - y[j];
+    const double L = limit(-log(y[j] > T(0) ? p : T(1) - p));
+    """,
+)
+softmax_log_loss = _loss(
+    "softmax_log_loss",
+    """
+    const double log_p = double(z) - log_sum[row];
+    const bool is_class = column == y[row];
+    const T dz = exp(T(log_p)) - T(is_class);
+    const double L = is_class ? limit(-log_p) : 0;
+    """,
+    "raw float64 log_sum, raw I y",
+)
+
+sgd_step = cupy.ElementwiseKernel(
+    "raw T grad, T learning_rate, T momentum, bool nesterov, T l2, float64 penalty, int64 n_weights, int64 n",
+    "raw T theta, raw T velocity, raw float64 loss",
+    """
+    T squares = 0;
+    for (EVERY(j, n)) {
+        const T w = theta[j], decay = j < n_weights ? l2 : T(0);
+        if (j < n_weights) squares += w * w;
+        const T step = learning_rate * (grad[j] + decay * w);
+        const T v = momentum * velocity[j] - step;
+        velocity[j] = v;
+        theta[j] = w + (nesterov ? momentum * v - step : v);
+    }
+    loss[i] += penalty * double(squares);
+    """,
+    "mlp_sgd_step",
+    preamble=_PREAMBLE,
+)
+adam_step = cupy.ElementwiseKernel(
+    "raw T grad, T rate, T keep_m, T take_m, T keep_v, T take_v, T epsilon, T l2, float64 penalty, int64 n_weights, "
+    "int64 n",
+    "raw T theta, raw T m, raw T v, raw float64 loss",
+    """
+    T squares = 0;
+    for (EVERY(j, n)) {
+        const T w = theta[j], decay = j < n_weights ? l2 : T(0);
+        if (j < n_weights) squares += w * w;
+        const T g = grad[j] + decay * w;
+        const T m_j = keep_m * m[j] + take_m * g;
+        const T v_j = keep_v * v[j] + take_v * (g * g);
+        m[j] = m_j;
+        v[j] = v_j;
+        theta[j] = w - rate * m_j / (sqrt(v_j) + epsilon);
+    }
+    loss[i] += penalty * double(squares);
+    """,
+    "mlp_adam_step",
+    preamble=_PREAMBLE,
+)
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+gather = cupy.ElementwiseKernel(
+    "raw S X, I row, int64 n_features",
+    "T out",
+    "out = T(X[ptrdiff_t(row) * n_features + _ind.get()[1]])",
+    "mlp_gather",
+    reduce_dims=False,
+)
+# Of each sparse row, 32 workers take every 32nd entry.
+spread = cupy.ElementwiseKernel(
+    "raw T data, raw I indices, raw I indptr, raw R rows, int64 n_features",
+    "raw T out",
+    """
+    const ptrdiff_t row = i / 32, source = rows[row];
+    for (ptrdiff_t p = indptr[source] + i % 32; p < indptr[source + 1]; p += 32)
+        out[row * n_features + indices[p]] = data[p];
+    """,
+    "mlp_spread",
+)

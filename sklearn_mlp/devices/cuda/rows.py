@@ -1,0 +1,211 @@
+"""The rows of X, batch by batch on the GPU: from its memory if X is held there, else streamed from main memory."""
+
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any
+
+import cupy
+import cupyx
+import cupyx.scipy.sparse
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import issparse
+
+from sklearn_mlp.devices.cuda import kernels
+from sklearn_mlp.devices.rows import gather
+
+Array = Any
+
+# X is held on the device if it takes up to this share of the free memory there.
+X_SHARE = 0.5
+# Otherwise it is streamed in chunks of about this many bytes, two of which are on the device at a time.
+CHUNK_BYTES = 2**26
+
+
+def hold(X: Any, dtype: npt.DTypeLike) -> Any:
+    """X on the device if it fits there, else as it is."""
+    if is_on_device(X):
+        return X
+    if issparse(X):
+        X = X.tocsr()
+        n_bytes = X.nnz * (np.dtype(dtype).itemsize + X.indices.itemsize) + X.indptr.nbytes
+    else:
+        n_bytes = X.size * _smaller(X.dtype, dtype).itemsize
+    free = cupy.cuda.Device().mem_info[0] + cupy.get_default_memory_pool().free_bytes()
+    if n_bytes > X_SHARE * free:
+        return X
+    try:
+        return _place_csr(X, dtype) if issparse(X) else _place_dense(X, _smaller(X.dtype, dtype))
+    except cupy.cuda.memory.OutOfMemoryError:
+        return X
+
+
+def reader(X: Any, dtype: npt.DTypeLike) -> Any:
+    """What reads the batches of X, wherever X is."""
+    if is_on_device(X):
+        return SparseRows(X, dtype) if cupyx.scipy.sparse.issparse(X) else DenseRows(X, dtype)
+    return StreamedSparseRows(X, dtype) if issparse(X) else StreamedRows(X, dtype)
+
+
+def is_on_device(X: Any) -> bool:
+    return isinstance(X, cupy.ndarray) or cupyx.scipy.sparse.issparse(X)
+
+
+def _smaller(dtype: npt.DTypeLike, than: npt.DTypeLike) -> np.dtype[Any]:
+    """The precision in which X travels and is kept: that of training, or its own if that takes less."""
+    return min(np.dtype(than), np.dtype(dtype), key=lambda dtype: dtype.itemsize)
+
+
+def _place_dense(X: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
+    """X on the device, cast chunk by chunk, so that the memory of the host need not hold it twice."""
+    placed = cupy.empty(X.shape, dtype)
+    n_rows = max(1, CHUNK_BYTES // (X.shape[1] * dtype.itemsize))
+    for start in range(0, X.shape[0], n_rows):
+        rows = slice(start, start + n_rows)
+        placed[rows].set(np.ascontiguousarray(X[rows], dtype=dtype))
+    return placed
+
+
+def _place_csr(X: Any, dtype: npt.DTypeLike) -> Any:
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    arrays = X.data.astype(dtype, copy=False), X.indices, X.indptr
+    return cupyx.scipy.sparse.csr_matrix(tuple(cupy.asarray(array) for array in arrays), shape=X.shape)
+
+
+class DenseRows:
+    """Rows of an array on the device, gathered (and cast if need be) by one kernel."""
+
+    def __init__(self, X: Array, dtype: npt.DTypeLike) -> None:
+        self.X = cupy.ascontiguousarray(X)
+        self.dtype = np.dtype(dtype)
+        self._buffer: Any = None
+
+    def batches(self, rows: npt.NDArray[Any] | None, batch_size: int) -> Iterator[Array]:
+        X = self.X
+        n_rows, n_features = X.shape
+        order = None
+        if rows is not None:
+            n_rows, order = len(rows), cupy.asarray(rows)[:, np.newaxis]
+        as_they_are = rows is None and X.dtype == self.dtype
+        if not as_they_are and (self._buffer is None or len(self._buffer) < batch_size):
+            self._buffer = cupy.empty((batch_size, n_features), self.dtype)
+        for start in range(0, n_rows, batch_size):
+            stop = min(start + batch_size, n_rows)
+            if as_they_are:
+                yield X[start:stop]
+                continue
+            batch = self._buffer[: stop - start]
+            if order is None:
+                batch[...] = X[start:stop]
+            else:
+                kernels.gather(X, order[start:stop], n_features, batch)
+            yield batch
+
+
+class SparseRows:
+    """Rows of a CSR matrix on the device, each batch spread out into a dense one.
+
+    The gradient dW = Xᵀ dZ and what the optimizer does with it are dense anyway, and of the same order of size as the
+    batch. The products of cuSPARSE would need each batch as a matrix of its own, for which CuPy waits for the device,
+    and add up Xᵀ dZ in an order that varies.
+    """
+
+    def __init__(self, X: Any, dtype: npt.DTypeLike) -> None:
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        self.X = X if X.dtype == dtype else X.astype(dtype)
+        self.dtype = np.dtype(dtype)
+        self._buffer: Any = None
+
+    def batches(self, rows: npt.NDArray[Any] | None, batch_size: int) -> Iterator[Array]:
+        X = self.X
+        n_features = X.shape[1]
+        order = cupy.arange(X.shape[0]) if rows is None else cupy.asarray(rows)
+        if self._buffer is None or len(self._buffer) < batch_size:
+            self._buffer = cupy.empty((batch_size, n_features), self.dtype)
+        for start in range(0, len(order), batch_size):
+            index = order[start : start + batch_size]
+            batch = self._buffer[: len(index)]
+            batch.fill(0)
+            kernels.spread(X.data, X.indices, X.indptr, index, n_features, batch, size=32 * len(index))
+            yield batch
+
+
+class StreamedSparseRows:
+    """Rows of a SciPy CSR matrix in main memory, sent in chunks."""
+
+    def __init__(self, X: Any, dtype: npt.DTypeLike) -> None:
+        self.X = X.tocsr()
+        self.dtype = np.dtype(dtype)
+
+    def batches(self, rows: npt.NDArray[Any] | None, batch_size: int) -> Iterator[Array]:
+        X = self.X
+        n_rows = X.shape[0] if rows is None else len(rows)
+        batch_bytes = batch_size * (X.data.nbytes + X.indices.nbytes) // max(1, X.shape[0])
+        chunk = batch_size * max(1, CHUNK_BYTES // max(1, batch_bytes))
+        for start in range(0, n_rows, chunk):
+            index = slice(start, start + chunk) if rows is None else rows[start : start + chunk]
+            yield from SparseRows(_place_csr(X[index], self.dtype), self.dtype).batches(None, batch_size)
+
+
+class _Slot:
+    """A chunk in pinned memory and on the device, and when each can be written to."""
+
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self.on_host = cupyx.empty_pinned(shape, dtype)
+        self.on_device = cupy.empty(shape, dtype)
+        self.sent = cupy.cuda.Event(disable_timing=True)
+        self.used = cupy.cuda.Event(disable_timing=True)
+        self.used.record()  # the memory may have been another array's, with kernels on it still to run
+
+
+class StreamedRows:
+    """Rows of an array in main memory, sent in chunks.
+
+    While the device computes with one chunk, the next is gathered into pinned memory and sent on a stream of its own.
+    """
+
+    def __init__(self, X: npt.NDArray[Any], dtype: npt.DTypeLike) -> None:
+        self.X = X
+        self.dtype = np.dtype(dtype)
+        self._stream = cupy.cuda.Stream(non_blocking=True)
+        self._slots: list[_Slot] = []
+        self._buffer: Any = None
+
+    def batches(self, rows: npt.NDArray[Any] | None, batch_size: int) -> Iterator[Array]:
+        n_rows, n_features = self.X.shape
+        if rows is not None:
+            n_rows = len(rows)
+        dtype = _smaller(self.X.dtype, self.dtype)
+        chunk = batch_size * max(1, CHUNK_BYTES // (batch_size * n_features * dtype.itemsize))
+        chunk = min(chunk, n_rows)
+        if not self._slots or self._slots[0].on_device.shape != (chunk, n_features):
+            self._slots = [_Slot((chunk, n_features), dtype) for _ in range(2 if chunk < n_rows else 1)]
+        if dtype != self.dtype and (self._buffer is None or len(self._buffer) < batch_size):
+            self._buffer = cupy.empty((batch_size, n_features), self.dtype)
+        for start, slot in zip(range(0, n_rows, chunk), cycle(self._slots), strict=False):
+            stop = min(start + chunk, n_rows)
+            index = slice(start, stop) if rows is None else rows[start:stop]
+            X = self._send(slot, index, stop - start)
+            for first in range(0, len(X), batch_size):
+                batch = X[first : first + batch_size]
+                if dtype != self.dtype:
+                    cast = self._buffer[: len(batch)]
+                    cast[...] = batch
+                    batch = cast
+                yield batch
+            slot.used.record()
+
+    def _send(self, slot: _Slot, index: Any, n_rows: int) -> Array:
+        """The rows of X that `index` names, on the device by the time that kernels launched from now on run."""
+        slot.sent.synchronize()
+        gather(self.X, index, slot.on_host[:n_rows])
+        self._stream.wait_event(slot.used)
+        X = slot.on_device[:n_rows]
+        X.set(slot.on_host[:n_rows], stream=self._stream)
+        slot.sent.record(self._stream)
+        cupy.cuda.get_current_stream().wait_event(slot.sent)
+        return X

@@ -1,0 +1,136 @@
+"""Every kernel of the GPU, as it is called, through CuPy's code generator and NVIDIA's compiler; no GPU is needed.
+
+`pip install -e '.[cuda-check]'` installs what this takes.
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from sklearn_mlp import MLPClassifier, MLPRegressor
+
+for package in ("cupy", "nvidia.cuda_nvrtc", "nvidia.cuda_runtime"):
+    try:
+        found = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        pytest.skip(f"{package} is not installed: pip install -e '.[cuda-check]'", allow_module_level=True)
+
+KERNELS = [
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "exp",
+    "logistic_backward",
+    "tanh_backward",
+    "relu_backward",
+    "log_sum_exp",
+    "softmax",
+    "squared_error",
+    "poisson_deviance",
+    "logistic_log_loss",
+    "softmax_log_loss",
+    "sgd_step",
+    "adam_step",
+    "gather",
+    "spread",
+]
+
+# Operations in double precision, which most GPUs do 32 to 64 times as slowly, in the kernels for float32: those that
+# add up the loss, and the logarithm in the denominator of the softmax.
+DOUBLES = {"sgd_step": 2, "adam_step": 2, "softmax": 1, "log_sum_exp": 32}
+DOUBLES |= {"squared_error": 8, "poisson_deviance": 4, "logistic_log_loss": 8, "softmax_log_loss": 11}
+
+
+def ask(what, request):
+    program = Path(__file__).parent / "real_cupy.py"
+    answer = subprocess.run([sys.executable, program, what], input=json.dumps(request), capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def calls(cupy, monkeypatch):
+    """Every call of a kernel in fits and predictions that need them all."""
+    monkeypatch.setattr(cupy.cuda, "calls", [])
+    rng = np.random.default_rng(0)
+    X, labels = rng.standard_normal((30, 4)), np.arange(30) % 3
+    common = {"device": "cuda", "hidden_layer_sizes": (3,), "max_iter": 1, "batch_size": 7}
+    for dtype in ("float32", "float64"):
+        for activation in ("identity", "logistic", "tanh", "relu"):
+            for inputs in (X, csr_array(X), (10 * X).astype(np.int8)):
+                MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
+        MLPClassifier(**common, dtype=dtype, solver="sgd").fit(X, labels > 1, sample_weight=labels + 1).predict(X)
+        for loss in ("squared_error", "poisson"):
+            MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, labels).predict(X)
+    unique = {json.dumps(call): call for call in cupy.cuda.calls}
+    return list(unique.values())
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return []
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_compiles(name, dtype, architecture, compiled, cupy, monkeypatch):
+    if not compiled:
+        with warnings.catch_warnings(action="ignore"):
+            compiled += ask("compile", calls(cupy, monkeypatch))
+    results = [r for r in compiled if r["name"] == f"mlp_{name}" and r["architecture"] == architecture]
+    assert not [r["error"] for r in results if "error" in r]
+    of_dtype = [r for r in results if dtype in r["precisions"]]
+    assert of_dtype
+    assert all(r["size"] > 1000 for r in of_dtype)
+    if dtype == "float32":
+        assert all(r["doubles"] <= DOUBLES.get(name, 0) for r in of_dtype)
+
+
+def test_all_kernels_are_listed(cupy):
+    from sklearn_mlp.devices.cuda import kernels
+
+    assert {f"mlp_{name}" for name in KERNELS} == {k.name for k in vars(kernels).values() if hasattr(k, "preamble")}
+
+
+def test_cupy_has_what_the_stand_in_has(cupy):
+    import cupyx.scipy.sparse
+    from cupy import _kernels, cuda
+
+    assert ask("names", {"cupy": {"nonsense": None}, "cupy.ndarray": {"set": ["nonsense"]}}) == [
+        "cupy.nonsense",
+        "cupy.ndarray.set(nonsense=)",
+    ]
+    names = {"cupy": cupy, "cupy.ndarray": cupy.ndarray, "cupy.cuda": cuda, "cupyx": cupyx}
+    names |= {f"cupy.{kernel}": getattr(_kernels, kernel) for kernel in ("ElementwiseKernel", "ReductionKernel")}
+    names |= {f"cupy.cuda.{name}": getattr(cuda, name) for name in ("Device", "Event", "Stream", "memory")}
+    names |= {"cupy.cuda.runtime": cuda.Runtime, "cupy.cuda.MemoryPool": cuda.Pool}
+    names |= {"cupyx.scipy.sparse": cupyx.scipy.sparse, "cupyx.scipy.sparse.csr_matrix": cupyx.scipy.sparse.csr_matrix}
+    own = cuda.OWN | {"cuda"}
+    request = {}
+    for path, thing in names.items():
+        members = {n: m for n, m in vars(thing).items() if not n.startswith("_") and n not in own and not _module(m)}
+        request[path] = {n: _parameters(member) for n, member in members.items()}
+        if isinstance(thing, type):
+            request[path]["__init__"] = None
+    assert ask("names", request) == []
+
+
+def _module(member):
+    return type(member).__name__ == "module"
+
+
+def _parameters(function):
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    return [n for n in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if n not in ("self", "f")]
