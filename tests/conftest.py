@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_limits
 
+from sklearn_mlp.devices import resolve_device
+
 # Not tests: the stand-in for CuPy, which must not be imported in place of CuPy.
 collect_ignore = ["cupy_on_cpu"]
 STAND_IN = Path(__file__).parent / "cupy_on_cpu"
@@ -50,12 +52,13 @@ def each_device(request, monkeypatch):
     """Runs a test as it is, and with every model on the GPU (or its stand-in) that would be on the CPU."""
     if request.param == "cuda":
         request.getfixturevalue("cupy")
-        from sklearn_mlp.devices import resolve_device
-
-        on_gpu = resolve_device("cuda")
+    device = resolve_device(request.param)
+    if request.param == "cuda":
         for module in ("sklearn_mlp._base", "sklearn_mlp.classifier"):
-            monkeypatch.setattr(f"{module}.resolve_device", lambda name: on_gpu)
-    return request.param
+            monkeypatch.setattr(
+                f"{module}.resolve_device", lambda name: device if name == "cpu" else resolve_device(name)
+            )
+    return device
 
 
 @pytest.fixture(scope="session", autouse=True)

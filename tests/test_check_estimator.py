@@ -5,6 +5,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
 
+pytestmark = pytest.mark.usefixtures("each_device")
+
 
 # max_iter=100 is what scikit-learn checks its own MLP with, too: in 200 iterations lbfgs fits the data of one check so
 # well that probabilities reach 1.0 in floating point, and the check wants them below 1.

@@ -1,4 +1,4 @@
-"""The kernels of a device: the fused ones do what the plain ones do, and Numba can be absent."""
+"""The kernels of the devices: all do what the plain ones do, and Numba can be absent."""
 
 import subprocess
 import sys
@@ -10,6 +10,7 @@ from sklearn_mlp.devices import cpu, resolve_device
 
 fused = pytest.importorskip("sklearn_mlp.devices.fused", reason="Numba is not installed")
 
+ACCUMULATOR = object()  # among the arguments of a kernel: one of the device's own
 SHAPES = [(1, 1), (1, 5), (7, 1), (33, 10), (200, 100)]
 
 
@@ -26,7 +27,7 @@ def _kernels():
         yield name, bias
         yield (
             f"{name}_backward",
-            lambda *args: (scores(*args), scores(*args), np.empty(args[1][1], args[2])),
+            lambda *args: (np.tanh(scores(*args)), scores(*args), np.empty(args[1][1], args[2])),
         )
     yield "column_sums", lambda rng, shape, dtype: (scores(rng, shape, dtype), np.empty(shape[1], dtype))
     for name in ("exp", "expit", "softmax"):
@@ -42,7 +43,7 @@ def _kernels():
 
             def arguments(rng, shape, dtype, target=target, weighted=weighted):
                 weight = rng.uniform(0, 2, shape[0]).astype(dtype) if weighted else None
-                return *bias(rng, shape, dtype), target(rng, shape, dtype), weight, 1 / shape[0], np.ones(1), 3.0
+                return *bias(rng, shape, dtype), target(rng, shape, dtype), weight, 1 / shape[0], ACCUMULATOR, 3.0
 
             yield name, arguments
 
@@ -52,55 +53,73 @@ def _kernels():
     for nesterov in (False, True):
         yield (
             "sgd_step",
-            lambda *args, nesterov=nesterov: (*vectors(*args, 3), 0.01, 0.9, nesterov, 1, 0.3, np.ones(1), 3.0),
+            lambda *args, nesterov=nesterov: (*vectors(*args, 3), 0.01, 0.9, nesterov, 1, 0.3, ACCUMULATOR, 3.0),
         )
-    yield "adam_step", lambda *args: (*vectors(*args, 4), 0.01, 0.9, 0.999, 1e-8, 1, 0.3, np.ones(1), 3.0)
+    yield "adam_step", lambda *args: (*vectors(*args, 4), 0.01, 0.9, 0.999, 1e-8, 1, 0.3, ACCUMULATOR, 3.0)
+
+
+@pytest.fixture(params=["plain", "fused", "cuda"])
+def device(request):
+    if request.param == "cuda":
+        request.getfixturevalue("cupy")
+        return resolve_device("cuda")
+    return cpu.CPU() if request.param == "plain" else fused.FusedCPU()
+
+
+def _run(device, kernel, args):
+    """The arrays that a kernel leaves behind, in main memory, the sum in its accumulator among them."""
+    loss = device.accumulator()
+    args = [
+        loss if arg is ACCUMULATOR else device.own(arg.copy()) if isinstance(arg, np.ndarray) else arg for arg in args
+    ]
+    getattr(device, kernel)(*args)
+    return [
+        np.float64(device.collect(loss)) if arg is loss else device.home(arg) for arg in args if hasattr(arg, "dtype")
+    ]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(("name", "arguments"), list(_kernels()))
-def test_fused_kernels_do_what_the_plain_ones_do(name, arguments, shape, dtype):
-    results = []
-    for device in (cpu.CPU(), fused.FusedCPU()):
-        args = arguments(np.random.default_rng(0), shape, dtype)
-        getattr(device, name)(*args)
-        # The optimizer steps leave nothing of use in the gradient.
-        written = [
-            array for i, array in enumerate(args) if isinstance(array, np.ndarray) and not ("step" in name and i == 1)
-        ]
-        results.append(written)
+def test_kernels_do_what_the_plain_ones_do(name, arguments, shape, dtype, device):
+    args = arguments(np.random.default_rng(0), shape, dtype)
     rtol = 100 * float(np.finfo(dtype).eps)
-    for expected, array in zip(*results, strict=True):
+    results, references = _run(device, name, args), _run(cpu.CPU(), name, args)
+    if "step" in name:
+        del results[1], references[1]  # the gradient, of which nothing of use is left
+    for array, expected in zip(results, references, strict=True):
         assert array.dtype == expected.dtype
         np.testing.assert_allclose(array, expected, rtol=rtol, atol=rtol)
 
 
-@pytest.mark.parametrize("device", [cpu.CPU(), fused.FusedCPU()], ids=["plain", "fused"])
 def test_what_is_not_finite_is_not_hidden(device):
-    Z = np.array([[np.nan, np.inf, -np.inf, 1.0]])
-    device.relu(Z, np.zeros(4))
+    Z, _ = _run(device, "relu", [np.array([[np.nan, np.inf, -np.inf, 1.0]]), np.zeros(4)])
     np.testing.assert_array_equal(Z, [[np.nan, np.inf, 0, 1]])
-    for loss, y in (("squared_error", np.zeros((1, 2))), ("softmax_log_loss", np.array([0]))):
-        with np.errstate(invalid="ignore"):
-            total = device.accumulator()
-            getattr(device, loss)(np.array([[np.nan, 1.0]]), np.zeros(2), y, None, 1.0, total, 1.0)
-            assert np.isnan(device.collect(total))
+    for loss, y in (
+        ("squared_error", np.zeros((1, 2))),
+        ("poisson_deviance", np.ones((1, 2))),
+        ("logistic_log_loss", np.ones((1, 2))),
+        ("softmax_log_loss", np.array([0])),
+    ):
+        for scores in ([[np.nan, 1.0]], [[1.0, np.nan]]):
+            with np.errstate(invalid="ignore"):
+                *_, value = _run(device, loss, [np.array(scores), np.zeros(2), y, None, 1.0, ACCUMULATOR, 1.0])
+            assert np.isnan(value)
 
 
-@pytest.mark.parametrize("device", [cpu.CPU(), fused.FusedCPU()], ids=["plain", "fused"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("score", [-1e3, 1e3])
-def test_log_losses_of_extreme_scores_are_finite(device, score):
+def test_log_losses_of_extreme_scores_are_finite(device, score, dtype):
+    eps = float(np.finfo(dtype).eps)
     with np.errstate(over="ignore"):
         for Z, y, loss in (
-            (np.array([[score]]), np.array([[1.0]]), "logistic_log_loss"),
-            (np.array([[score, 0.0]]), np.array([0]), "softmax_log_loss"),
+            (np.array([[score]], dtype), np.array([[1.0]], dtype), "logistic_log_loss"),
+            (np.array([[score, 0.0]], dtype), np.array([0]), "softmax_log_loss"),
         ):
-            total = device.accumulator()
-            getattr(device, loss)(Z, np.zeros(Z.shape[1]), y, None, 1.0, total, 1.0)
-            value = device.collect(total)
-            assert value == pytest.approx(0 if score > 0 else -np.log(np.finfo(float).eps), abs=1e-12)
-            assert np.isfinite(Z).all()
+            b = np.zeros(Z.shape[1], dtype)
+            dZ, *_, value = _run(device, loss, [Z, b, y, None, 1.0, ACCUMULATOR, 1.0])
+            assert value == pytest.approx(0 if score > 0 else -np.log(eps), rel=1e-6, abs=2 * eps)
+            assert np.isfinite(dZ).all()
 
 
 def test_numba_is_not_imported_with_the_package():

@@ -11,7 +11,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 import sklearn_mlp as ours
-from sklearn_mlp.devices import resolve_device
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -223,20 +222,19 @@ def test_11_a_split_that_cannot_be_made_is_explained(mlp):
 
 
 @both
-def test_12_predict_works_in_chunks(mlp, monkeypatch):
+def test_12_predict_works_in_chunks(mlp, monkeypatch, each_device):
     X, y = CANCER
     clf = mlp.MLPClassifier((5,), max_iter=5, random_state=0).fit(X, y)
     rows_at_once = []
-    if mlp is ours:
-        device = resolve_device("cpu")
-        relu = device.relu
-        monkeypatch.setattr(device, "relu", lambda Z, b: (rows_at_once.append(len(Z)), relu(Z, b)))
-        monkeypatch.setattr(device, "chunk_size", 3600)
-    else:
-        relu = theirs._base.ACTIVATIONS["relu"]
-        monkeypatch.setitem(theirs._base.ACTIVATIONS, "relu", lambda Z: (rows_at_once.append(len(Z)), relu(Z)))
-    probability = clf.predict_proba(X)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        if mlp is ours:
+            relu = each_device.relu
+            patch.setattr(each_device, "relu", lambda Z, b: (rows_at_once.append(len(Z)), relu(Z, b)))
+            patch.setattr(each_device, "chunk_size", 3600)
+        else:
+            relu = theirs._base.ACTIVATIONS["relu"]
+            patch.setitem(theirs._base.ACTIVATIONS, "relu", lambda Z: (rows_at_once.append(len(Z)), relu(Z)))
+        probability = clf.predict_proba(X)
     assert rows_at_once == ([569] if mlp is theirs else [100, 100, 100, 100, 100, 69])
     np.testing.assert_allclose(probability, clf.predict_proba(X), rtol=1e-12)
 

@@ -9,9 +9,10 @@ from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.losses import LOSSES
 from sklearn_mlp.core.optimizers import SGD, Adam
-from sklearn_mlp.core.parameters import draw
+from sklearn_mlp.core.parameters import Parameters, draw
 from sklearn_mlp.core.training import Objective
-from sklearn_mlp.devices import resolve_device
+
+pytestmark = pytest.mark.usefixtures("each_device")
 
 N_ROWS, N_FEATURES, N_OUTPUTS = 12, 5, 3
 
@@ -26,27 +27,39 @@ def _target(loss_name, rng):
     return rng.standard_normal((N_ROWS, N_OUTPUTS))
 
 
+def _objective(device, theta, activation, loss_name, alpha=0.0):
+    on_device = Parameters(device.own(theta.vector), theta.layer_sizes)
+    return Objective(device, on_device, activation, LOSSES[loss_name], alpha)
+
+
+def _evaluate(objective, X, y, sample_weight, scale, at):
+    """The loss of all rows at `at`, and its gradient."""
+    device = objective.device
+    device.write(at, out=objective.theta.vector)
+    (batch,) = Batches(device, device.hold(X, at.dtype, True), y, sample_weight, dtype=at.dtype, batch_size=len(y))
+    objective.backpropagate(batch.X, batch.y, batch.sample_weight, scale)
+    return device.collect(objective.loss), device.home(objective.grad.vector).copy()
+
+
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("depth", range(4))
 @pytest.mark.parametrize("loss_name", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradient_along_random_directions(activation, loss_name, depth, weighted, sparse):
+def test_gradient_along_random_directions(activation, loss_name, depth, weighted, sparse, each_device):
     rng = np.random.RandomState(depth)
     X = rng.standard_normal((N_ROWS, N_FEATURES)) * (rng.uniform(size=(N_ROWS, N_FEATURES)) < 0.7)
     y = _target(loss_name, rng)
     sample_weight = rng.uniform(0.1, 2, size=N_ROWS) if weighted else None
     theta = draw([N_FEATURES, *[7, 6, 4][:depth], N_OUTPUTS], 6.0, rng, np.float64)
-    objective = Objective(resolve_device("cpu"), theta, activation, LOSSES[loss_name], alpha=0.0)
+    objective = _objective(each_device, theta, activation, loss_name)
     scale = 1 / (N_ROWS if sample_weight is None else sample_weight.sum())
     here = theta.vector.copy()
 
     def evaluate(at):
-        theta.vector[...] = at
-        objective.backpropagate(csr_array(X) if sparse else X, y, sample_weight, scale)
-        loss = objective.device.collect(objective.loss)
+        loss, gradient = _evaluate(objective, csr_array(X) if sparse else X, y, sample_weight, scale, at)
         # The squared error is reported as a mean over the outputs, and differentiated as a sum over them.
-        return loss * (N_OUTPUTS if loss_name == "squared_error" else 1), objective.grad.vector.copy()
+        return loss * (N_OUTPUTS if loss_name == "squared_error" else 1), gradient
 
     _, gradient = evaluate(here)
     for _ in range(3):
@@ -59,47 +72,48 @@ def test_gradient_along_random_directions(activation, loss_name, depth, weighted
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
-def test_batches_add_up(loss_name):
+def test_batches_add_up(loss_name, each_device):
     """The gradient of a batch is the sum of the gradients of its rows."""
     rng = np.random.RandomState(0)
     X, y = rng.standard_normal((N_ROWS, N_FEATURES)), _target(loss_name, rng)
     theta = draw([N_FEATURES, 4, N_OUTPUTS], 6.0, rng, np.float64)
-    objective = Objective(resolve_device("cpu"), theta, "tanh", LOSSES[loss_name], alpha=0.0)
+    objective = _objective(each_device, theta, "tanh", loss_name)
 
     def evaluate(rows):
-        objective.backpropagate(X[rows], y[rows], None, 1.0)
-        return np.append(objective.grad.vector, objective.device.collect(objective.loss))
+        loss, gradient = _evaluate(objective, X[rows], y[rows], None, 1.0, theta.vector)
+        return np.append(gradient, loss)
 
     whole = evaluate(slice(None))
     np.testing.assert_allclose(sum(evaluate(slice(i, i + 1)) for i in range(N_ROWS)), whole, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])
-def test_gradient_of_the_penalty(optimizer):
+def test_gradient_of_the_penalty(optimizer, each_device):
     """A step on the penalty alone, |W|^2 alpha / 2 over the rows, shrinks every weight and no bias."""
     rng = np.random.RandomState(0)
-    device = resolve_device("cpu")
+    device = each_device
     theta = draw([4, 3, 2], 6.0, rng, np.float64)
     before = theta.vector.copy()
+    theta.vector[theta.weights.size :] = before[theta.weights.size :] = 0 if optimizer == "lbfgs" else 1
+    theta = Parameters(device.own(theta.vector), theta.layer_sizes)
     n_weights = theta.weights.size
     loss = device.accumulator()
-    grad = np.zeros_like(before)
+    grad = device.zeros(before.shape, before.dtype)
     if optimizer == "sgd":
         SGD(device, theta, momentum=0.0, nesterov=False).step(grad, 0.5, 0.1, loss, share=4)
-        np.testing.assert_allclose(theta.vector[:n_weights], before[:n_weights] * (1 - 0.5 * 0.1))
+        after = before[:n_weights] * (1 - 0.5 * 0.1)
     elif optimizer == "adam":
         Adam(device, theta, beta_1=0.9, beta_2=0.999, epsilon=1e-12).step(grad, 0.01, 0.1, loss, share=4)
-        np.testing.assert_allclose(theta.vector[:n_weights], before[:n_weights] - 0.01 * np.sign(before[:n_weights]))
+        after = before[:n_weights] - 0.01 * np.sign(before[:n_weights])
     else:
         objective = Objective(device, theta, "relu", LOSSES["squared_error"], alpha=3.0)
         X, y = np.zeros((5, 4)), np.zeros((5, 2))
-        theta.vector[n_weights:] = before[n_weights:] = 0
-        batches = Batches(device, X, y, None, dtype=np.float64, batch_size=2)
+        batches = Batches(device, device.hold(X, np.float64, False), y, None, dtype=np.float64, batch_size=2)
         losses = []
         minimize_lbfgs(objective, batches, 5.0, tol=1e-8, max_iter=50, max_fun=50, iteration_ends=losses.append)
-        np.testing.assert_allclose(theta.vector, 0, atol=1e-7)
+        np.testing.assert_allclose(device.home(theta.vector), 0, atol=1e-7)
         assert losses[-1] < 1e-12
         return
     assert device.collect(loss) == pytest.approx(4 * 0.1 / 2 * before[:n_weights] @ before[:n_weights])
     assert device.collect(loss) == 0
-    np.testing.assert_array_equal(theta.vector[n_weights:], before[n_weights:])
+    np.testing.assert_allclose(device.home(theta.vector), np.append(after, before[n_weights:]))

@@ -30,12 +30,12 @@ def hold(X: Any, dtype: npt.DTypeLike) -> Any:
         X = X.tocsr()
         n_bytes = X.nnz * (np.dtype(dtype).itemsize + X.indices.itemsize) + X.indptr.nbytes
     else:
-        n_bytes = X.size * _smaller(X.dtype, dtype).itemsize
+        n_bytes = X.size * _kept_as(X.dtype, dtype).itemsize
     free = cupy.cuda.Device().mem_info[0] + cupy.get_default_memory_pool().free_bytes()
     if n_bytes > X_SHARE * free:
         return X
     try:
-        return _place_csr(X, dtype) if issparse(X) else _place_dense(X, _smaller(X.dtype, dtype))
+        return _place_csr(X, dtype) if issparse(X) else _place_dense(X, _kept_as(X.dtype, dtype))
     except cupy.cuda.memory.OutOfMemoryError:
         return X
 
@@ -51,9 +51,10 @@ def is_on_device(X: Any) -> bool:
     return isinstance(X, cupy.ndarray) or cupyx.scipy.sparse.issparse(X)
 
 
-def _smaller(dtype: npt.DTypeLike, than: npt.DTypeLike) -> np.dtype[Any]:
-    """The precision in which X travels and is kept: that of training, or its own if that takes less."""
-    return min(np.dtype(than), np.dtype(dtype), key=lambda dtype: dtype.itemsize)
+def _kept_as(dtype: npt.DTypeLike, training: npt.DTypeLike) -> np.dtype[Any]:
+    """The precision in which X travels to the device and is kept there: that of training, or its own if smaller."""
+    own, training = np.dtype(dtype).newbyteorder("="), np.dtype(training)
+    return own if own.itemsize < training.itemsize and own != np.float16 else training
 
 
 def _place_dense(X: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
@@ -179,7 +180,7 @@ class StreamedRows:
         n_rows, n_features = self.X.shape
         if rows is not None:
             n_rows = len(rows)
-        dtype = _smaller(self.X.dtype, self.dtype)
+        dtype = _kept_as(self.X.dtype, self.dtype)
         chunk = batch_size * max(1, CHUNK_BYTES // (batch_size * n_features * dtype.itemsize))
         chunk = min(chunk, n_rows)
         if not self._slots or self._slots[0].on_device.shape != (chunk, n_features):
