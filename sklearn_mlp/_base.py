@@ -23,6 +23,7 @@ from sklearn_mlp._validation import (
     on_gpu,
     pack_parameters,
     split_rows,
+    to_host,
 )
 from sklearn_mlp._version import __version__
 from sklearn_mlp.core.activations import ACTIVATIONS
@@ -148,11 +149,11 @@ class BaseMLP(BaseEstimator, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
         device = resolve_device(self.device)
         check_on_device(device, X=X, y=y, sample_weight=sample_weight)
-        try:
-            with device.active():
+        with device.active():
+            try:
                 self._fit_on(device, X, y, sample_weight, incremental)
-        finally:
-            device.release()
+            finally:
+                device.release()
         return self
 
     def _fit_on(self, device, X, y, sample_weight, incremental):
@@ -161,9 +162,7 @@ class BaseMLP(BaseEstimator, ABC):
         X, y = self._validate(device, X, y, resume)
         dtype = self._training_dtype(X, resume)
         if sample_weight is not None:
-            if on_gpu(sample_weight):
-                sample_weight = device.home(device.place(sample_weight))
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=dtype)
+            sample_weight = _check_sample_weight(to_host(sample_weight, device), X, dtype=dtype)
         target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
         loss = LOSSES[loss_name]
         layer_sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
@@ -295,10 +294,11 @@ class BaseMLP(BaseEstimator, ABC):
             prediction = network.predict(batches, self.out_activation_)
             return prediction if on_gpu(X) else device.home(prediction)
 
-    def _on_host(self, *arrays):
-        """The arrays, those in the memory of a GPU as NumPy arrays."""
+    def _to_score(self, X, y, sample_weight):
+        """y, the prediction for X, and sample_weight, all in main memory, for a metric of scikit-learn."""
         device = resolve_device(self.device)
-        return [device.home(device.place(array)) if on_gpu(array) else array for array in arrays]
+        check_on_device(device, y=y, sample_weight=sample_weight)
+        return [to_host(array, device) for array in (y, self.predict(X), sample_weight)]
 
     # -- persistence and tags ----------------------------------------------------------------------------------------
 

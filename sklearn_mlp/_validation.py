@@ -38,6 +38,11 @@ def check_on_device(device, **arrays):
             )
 
 
+def to_host(array, device):
+    """`array` as it is, or as a NumPy array if it is in the memory of a GPU."""
+    return device.home(device.place(array)) if on_gpu(array) else array
+
+
 def check_gpu_array(array, device, name, n_dims):
     """`array` as an array on `device`, after the checks that scikit-learn makes of a NumPy array."""
     array = device.place(array)

@@ -349,7 +349,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             column = min(1, len(self.classes_) - 1)
             return self._labels(positive[:, 0] * column)
         positive = positive.astype(np.intp)
-        return csr_matrix(*self._on_host(positive)) if self._sparse_target else positive
+        return csr_matrix(resolve_device(self.device).home(positive)) if self._sparse_target else positive
 
     def _labels(self, codes):
         """The class of each code, in the memory where the codes are if it can hold them (a GPU holds no strings)."""
@@ -417,7 +417,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         score : float
             The share of the samples whose labels are all predicted correctly.
         """
-        prediction, y, sample_weight = self._on_host(self.predict(X), y, sample_weight)
+        y, prediction, sample_weight = self._to_score(X, y, sample_weight)
         return accuracy_score(y, prediction, sample_weight=sample_weight)
 
     def _encode_target(self, y, dtype, incremental, device):

@@ -362,7 +362,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         score : float
             R²: 1 for perfect predictions, 0 for those of the mean of y.
         """
-        prediction, y, sample_weight = self._on_host(self.predict(X), y, sample_weight)
+        y, prediction, sample_weight = self._to_score(X, y, sample_weight)
         return r2_score(y, prediction, sample_weight=sample_weight)
 
     def _encode_target(self, y, dtype, incremental, device):

@@ -245,7 +245,7 @@ def find_device(index: int | None) -> CUDA:
         driver = runtime.driverGetVersion()
         if driver == 0:
             found += ", but no NVIDIA driver was found. Install the driver"
-        elif driver < runtime.runtimeGetVersion():
+        elif driver // 1000 < runtime.runtimeGetVersion() // 1000:
             found += (
                 f" for CUDA {runtime.runtimeGetVersion() // 1000}, but the NVIDIA driver is for CUDA "
                 f"{driver // 1000}.{driver % 1000 // 10}. Update the driver"

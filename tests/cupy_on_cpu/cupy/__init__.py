@@ -66,7 +66,7 @@ class ndarray:
 
     def get(self):
         cuda.use(self)
-        cuda.counts["to_host"] += 1
+        cuda.copy("to_host", self.nbytes)
         cuda.wait()
         return self._array.copy()
 
@@ -78,7 +78,7 @@ class ndarray:
         assert arr.flags.c_contiguous
         assert self.flags.c_contiguous
         assert (arr.shape, arr.dtype) == (self.shape, self.dtype)
-        cuda.counts["to_device"] += 1
+        cuda.copy("to_device", self.nbytes)
         cuda.use(self, stream=stream)
         if isinstance(arr, cuda.Pinned):
             (stream or cuda.get_current_stream()).pending.append(lambda: np.copyto(self._array, arr))
@@ -241,7 +241,6 @@ def array(obj):
 def asarray(a, dtype=None):
     if isinstance(a, ndarray):
         if a._memory.device != cuda.runtime.getDevice():
-            cuda.counts["to_device"] += 1
             return ndarray(a._array.copy())
         return a if dtype is None else a.astype(dtype, copy=False)
     if hasattr(a, "__cuda_array_interface__"):
@@ -250,7 +249,7 @@ def asarray(a, dtype=None):
     a = np.array(a, dtype)
     if a.dtype.kind not in "biuf":
         raise ValueError(f"Unsupported dtype {a.dtype}")
-    cuda.counts["to_device"] += 1
+    cuda.copy("to_device", a.nbytes)
     return ndarray(a)
 
 

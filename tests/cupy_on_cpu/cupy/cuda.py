@@ -5,36 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 
-counts = Counter()  # launches, to_device, to_host, waits
+counts = Counter()  # launches, waits, copies to_device and to_host, bytes_to_device, bytes_to_host
 # What is the stand-in's and not CuPy's.
+# fmt: off
 OWN = {
-    "OWN",
-    "Counter",
-    "Memory",
-    "Pinned",
-    "Pool",
-    "Runtime",
-    "SimpleNamespace",
-    "calls",
-    "cached",
-    "counts",
-    "driver",
+    "CUDARuntimeError", "Counter", "Memory", "OWN", "OutOfMemoryError", "Pinned", "Pool", "Runtime",
+    "SimpleNamespace", "cached", "calls", "copy", "counts", "driver", "error", "happen", "launch", "n_devices", "np",
+    "pending", "pinned_pool", "pool", "seen", "tick", "total", "use", "used", "wait",
 }
-OWN |= {
-    "error",
-    "happen",
-    "launch",
-    "n_devices",
-    "np",
-    "pending",
-    "pinned_pool",
-    "pool",
-    "seen",
-    "tick",
-    "total",
-    "use",
-}
-OWN |= {"used", "wait", "CUDARuntimeError", "OutOfMemoryError"}
+# fmt: on
 calls = None  # or a list, to which every call of a kernel is added
 
 
@@ -94,23 +73,23 @@ class Device:
 
     @property
     def mem_info(self):
-        return pool.total - pool.used - pool.cached, pool.total
+        return pool.total - pool.used[self.id] - pool.cached[self.id], pool.total
 
 
 class Pool:
-    """The memory of a device; what an array leaves stays in the pool until `free_all_blocks`."""
+    """The memory of each device; what an array leaves stays in the pool until `free_all_blocks`."""
 
     def __init__(self):
-        self.total, self.used, self.cached = 2**30, 0, 0
+        self.total, self.used, self.cached = 2**30, Counter(), Counter()
 
     def free_bytes(self):
-        return self.cached
+        return self.cached[_current[-1]]
 
     def used_bytes(self):
-        return self.used
+        return self.used[_current[-1]]
 
     def free_all_blocks(self):
-        self.cached = 0
+        self.cached[_current[-1]] = 0
 
 
 pool, pinned_pool = Pool(), Pool()
@@ -120,16 +99,16 @@ class Memory:
     """The memory of an array and of its views."""
 
     def __init__(self, n_bytes):
-        self.n_bytes = 0
-        if pool.used + n_bytes > pool.total:
+        self.n_bytes, self.device, self.uses = 0, _current[-1], {}
+        if pool.used_bytes() + n_bytes > pool.total:
             raise OutOfMemoryError(f"Out of memory allocating {n_bytes:,} bytes")
-        self.n_bytes, self.device, self.uses = n_bytes, _current[-1], {}
-        pool.used += n_bytes
-        pool.cached = max(0, pool.cached - n_bytes)
+        self.n_bytes = n_bytes
+        pool.used[self.device] += n_bytes
+        pool.cached[self.device] = max(0, pool.free_bytes() - n_bytes)
 
     def __del__(self):
-        pool.used -= self.n_bytes
-        pool.cached += self.n_bytes
+        pool.used[self.device] -= self.n_bytes
+        pool.cached[self.device] += self.n_bytes
 
 
 class Pinned(np.ndarray):
@@ -202,6 +181,11 @@ def use(*operands, stream=None):
             if other is not stream and max(stream.seen.get(other, 0), _host.get(other, 0)) < tick:
                 raise RuntimeError("Two streams use an array, and nothing says which is first.")
         memory_.uses[stream] = stream.tick
+
+
+def copy(direction, n_bytes):
+    counts[direction] += 1
+    counts[f"bytes_{direction}"] += n_bytes
 
 
 def launch(*operands):

@@ -1,0 +1,477 @@
+"""device="cuda": what is the GPU's own; that it trains as the CPU does, all the other tests of the estimators check.
+
+They run on the stand-in for CuPy in `cupy_on_cpu`, which counts launches, copies and waits.
+"""
+
+import gc
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array, csr_matrix
+from sklearn.datasets import load_digits
+
+from sklearn_mlp import MLPClassifier, MLPRegressor
+
+STAND_IN = Path(__file__).parent / "cupy_on_cpu"
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((90, 6))
+CODES = np.arange(90) % 3
+TARGET = X[:, :2] @ [1.0, -2.0] + 5
+LABELS = (X[:, :2] > 0).astype(int)
+SMALL = {"hidden_layer_sizes": (5,), "batch_size": 16, "max_iter": 3, "random_state": 0}
+
+
+def on_both(estimator, *arrays, **params):
+    """The same estimator fitted on the GPU and on the CPU."""
+    return [estimator(**{**SMALL, **params}, device=device).fit(*arrays) for device in ("cuda", "cpu")]
+
+
+def assert_same_model(a, b, rtol=1e-9):
+    for theirs, ours in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
+        assert_allclose(theirs, ours, rtol=rtol, atol=rtol)
+    assert_allclose(a.loss_curve_, b.loss_curve_, rtol=rtol)
+    assert a.n_iter_ == b.n_iter_
+
+
+# -- which device ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("device", "used"), [("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1"), ("auto", "cuda:0")]
+)
+def test_device_says_which_was_used(device, used, cupy):
+    model = MLPClassifier(**SMALL, device=device).fit(X, CODES)
+    assert model.device_ == used
+    assert model.set_params(device="cpu").fit(X, CODES).device_ == "cpu"
+    assert model.set_params(device=device).fit(X, CODES).device_ == used
+
+
+def test_cuda_is_the_current_device_and_stays_it(cupy):
+    with cupy.cuda.Device(1):
+        assert MLPClassifier(**SMALL, device="cuda").fit(X, CODES).device_ == "cuda:1"
+        model = MLPClassifier(**SMALL, device="cuda:0").fit(X, CODES)
+        assert cupy.cuda.runtime.getDevice() == 1
+        with pytest.raises(ValueError, match="NaN"):
+            model.predict(cupy.asarray(X * np.nan))
+        assert cupy.cuda.runtime.getDevice() == 1
+
+
+@pytest.mark.parametrize(
+    ("driver", "error", "message"),
+    [
+        (0, "cudaErrorInsufficientDriver", r"no NVIDIA driver was found. Install the driver, or use device='cpu'"),
+        (11040, "cudaErrorInsufficientDriver", r"for CUDA 12, but the NVIDIA driver is for CUDA 11\.4\. Update"),
+        (12080, "cudaErrorNoDevice", r"so is the NVIDIA driver, but CUDA reports: cudaErrorNoDevice"),
+        (12080, None, r"so is the NVIDIA driver, but it shows no device.*CUDA_VISIBLE_DEVICES"),
+    ],
+)
+def test_without_a_device(driver, error, message, cupy):
+    cupy.cuda.runtime.driver, cupy.cuda.runtime.error, cupy.cuda.runtime.n_devices = driver, error, 0
+    model = MLPClassifier(**SMALL, device="cuda")
+    with pytest.raises(RuntimeError, match=message):
+        model.fit(X, CODES)
+    assert model.set_params(device="auto").fit(X, CODES).device_ == "cpu"
+
+
+def test_a_number_too_high(cupy):
+    with pytest.raises(ValueError, match=r"device='cuda:2' does not exist: .* are 'cuda:0', 'cuda:1'"):
+        MLPClassifier(**SMALL, device="cuda:2").fit(X, CODES)
+
+
+def test_without_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    for name in [name for name in sys.modules if name.startswith("sklearn_mlp.devices.cuda")]:
+        monkeypatch.delitem(sys.modules, name)
+    model = MLPRegressor(**SMALL, device="cuda:0")
+    with pytest.raises(
+        ImportError, match=r"device='cuda:0' needs CuPy.*`pip install sklearn_mlp\[cuda12\]`.*\[cuda13\]"
+    ):
+        model.fit(X, TARGET)
+    assert model.set_params(device="auto").fit(X, TARGET).device_ == "cpu"
+
+
+def test_cupy_is_not_imported_before_it_is_needed():
+    script = """
+    import sys, sklearn, sklearn_mlp
+    model = sklearn_mlp.MLPClassifier(device="cuda")
+    sklearn.clone(model).set_params(max_iter=3).get_params()
+    assert "cupy" not in sys.modules
+    model.set_params(device="cpu", tol=1e3).fit([[0.0], [1.0]], [0, 1])
+    assert "cupy" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
+
+
+# -- what a fit costs --------------------------------------------------------------------------------------------------
+
+
+def costs(cupy, n_rows, max_iter, X=X, estimator=MLPClassifier, y=CODES, **params):
+    counts = cupy.cuda.counts
+    counts.clear()
+    model = estimator(**{**SMALL, "max_iter": max_iter, "tol": 0, "n_iter_no_change": np.inf, **params}, device="cuda")
+    model.fit(X[np.arange(n_rows) % 90], y[np.arange(n_rows) % 90])
+    return {name: counts[name] for name in ("launches", "waits", "to_device", "to_host")}
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(
+    "params", [{}, {"solver": "sgd"}, {"early_stopping": True}, {"solver": "lbfgs"}, {"shuffle": False}], ids=str
+)
+def test_waits_and_copies_do_not_grow_with_the_batches(params, sparse, cupy):
+    data = csr_array(X) if sparse else X
+    few, many = (costs(cupy, n_rows, 4, data, **params) for n_rows in (160, 1600))
+    assert [few[name] for name in ("waits", "to_device", "to_host")] == [
+        many[name] for name in ("waits", "to_device", "to_host")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        # 5 products; relu, the sum of exp, softmax's loss; the sums and the relu on the way back; Adam; the rows.
+        ({}, 12),
+        ({"solver": "sgd"}, 12),
+        ({"hidden_layer_sizes": (5, 5)}, 17),
+        ({"hidden_layer_sizes": ()}, 7),
+        ({"estimator": MLPClassifier, "y": LABELS}, 11),
+        ({"estimator": MLPRegressor, "y": TARGET}, 11),
+        ({"estimator": MLPRegressor, "y": TARGET, "shuffle": False}, 10),
+        ({"X": csr_array(X)}, 13),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_launches_of_a_step(params, expected, cupy):
+    few, many = (costs(cupy, n_rows, 1, **params)["launches"] for n_rows in (160, 320))
+    assert many - few == 10 * expected
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_an_epoch_waits_once(solver, cupy):
+    few, many = (costs(cupy, 160, max_iter, solver=solver) for max_iter in (3, 5))
+    evaluations = 2
+    expected = {"waits": 1, "to_host": 1} if solver == "adam" else {"waits": 2, "to_host": 2}
+    for name, each in expected.items():
+        assert many[name] - few[name] == evaluations * each
+
+
+@pytest.mark.parametrize("error", [False, True])
+def test_memory_is_given_back(error, cupy):
+    gc.collect()
+    before = cupy.cuda.pool.used_bytes()
+    for params in ({}, {"early_stopping": True}, {"solver": "lbfgs"}):
+        model = MLPClassifier(**SMALL, device="cuda").set_params(**params)
+        if error:
+            with pytest.raises(ValueError, match="non-finite"):
+                model.set_params(max_iter=20, solver="sgd", learning_rate_init=1e300, early_stopping=False).fit(
+                    X, CODES
+                )
+            gc.collect()
+        else:
+            model.fit(X, CODES)
+            assert cupy.cuda.pool.free_bytes() == 0
+        assert cupy.cuda.pool.used_bytes() == before
+    if not error:
+        model.predict(X)
+        assert cupy.cuda.pool.used_bytes() == before
+
+
+# -- X larger than the memory of the GPU -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def streamed(cupy, monkeypatch):
+    """X does not fit, and a chunk holds about 20 rows of it."""
+    from sklearn_mlp.devices.cuda import rows
+
+    monkeypatch.setattr(rows, "X_SHARE", 0.0)
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 20 * 6 * 8)
+
+
+STREAMED = {
+    "float64": X,
+    "float32": X.astype(np.float32),
+    "float16": (8 * X).astype(np.float16),
+    "int8": (8 * X).astype(np.int8),
+    "big-endian": X.astype(">f8"),
+    "columns": np.asfortranarray(X),
+    "csr": csr_array(np.where(X > 0, X, 0)),
+}
+
+
+@pytest.mark.parametrize("params", [{}, {"batch_size": 5}, {"batch_size": 80}, {"dtype": "float64"}], ids=str)
+@pytest.mark.parametrize(
+    "way", [{}, {"shuffle": False}, {"early_stopping": True}, {"solver": "lbfgs", "tol": 0}], ids=str
+)
+@pytest.mark.parametrize("data", STREAMED.values(), ids=STREAMED)
+def test_streamed_rows_train_the_same_model(data, way, params, streamed):
+    a, b = on_both(MLPClassifier, data, CODES, **way, **params)
+    rtol = 1e-9 if b.coefs_[0].dtype == np.float64 else 1e-4
+    assert_same_model(a, b, rtol)
+    assert_allclose(a.predict_proba(data), b.predict_proba(data), rtol=rtol)
+
+
+def test_an_X_that_fits_is_placed_once(cupy):
+    wide = np.tile(X, (1, 50))
+    n_bytes = []
+    for max_iter in (1, 3):
+        cupy.cuda.counts.clear()
+        MLPClassifier(**{**SMALL, "max_iter": max_iter}, device="cuda", early_stopping=True).fit(wide, CODES)
+        n_bytes.append(cupy.cuda.counts["bytes_to_device"])
+    assert wide.nbytes < n_bytes[0] < 1.1 * wide.nbytes
+    assert n_bytes[1] - n_bytes[0] < 0.1 * wide.nbytes  # the order of the rows
+
+
+def test_small_numbers_travel_as_they_are(cupy):
+    cupy.cuda.counts.clear()
+    images = rng.integers(0, 255, (90, 500), dtype=np.uint8)
+    model = MLPClassifier(**SMALL, device="cuda").fit(images, CODES)
+    assert cupy.cuda.counts["bytes_to_device"] < images.nbytes + 4 * model.coefs_[0].nbytes
+    assert_same_model(model, MLPClassifier(**SMALL).fit(images, CODES), 1e-6)
+
+
+def test_too_little_memory_for_X_streams_it(cupy, monkeypatch):
+    from sklearn_mlp.devices.cuda import rows
+
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 100_000)
+    monkeypatch.setattr(cupy.cuda.pool, "total", 2_000_000)
+    wide = rng.standard_normal((400, 1000))
+    a, b = on_both(MLPClassifier, wide, np.arange(400) % 3, hidden_layer_sizes=(2,))
+    assert_same_model(a, b)
+
+
+@pytest.mark.parametrize("method", ["fit", "predict"])
+def test_too_little_memory_for_the_network(method, cupy, monkeypatch):
+    model = MLPClassifier(**{**SMALL, "hidden_layer_sizes": (300, 300)}, device="cuda").fit(X, CODES)
+    monkeypatch.setattr(cupy.cuda.pool, "total", 500_000)
+    with pytest.raises(MemoryError, match=r"device='cuda:0' has too little free memory.*Decrease batch_size"):
+        model.fit(X, CODES) if method == "fit" else model.predict(X)
+
+
+# -- arrays in, arrays out ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("params", [{}, {"early_stopping": True}, {"solver": "lbfgs"}, {"dtype": "float32"}], ids=str)
+@pytest.mark.parametrize(
+    ("estimator", "y"),
+    [
+        (MLPClassifier, CODES),
+        (MLPClassifier, CODES + 7.0),
+        (MLPClassifier, CODES > 0),
+        (MLPClassifier, LABELS),
+        (MLPRegressor, TARGET),
+        (MLPRegressor, np.c_[TARGET, -TARGET]),
+        (MLPRegressor, CODES),
+    ],
+)
+def test_cupy_arrays_train_the_same_model_and_get_cupy_arrays(estimator, y, params, cupy):
+    model = estimator(**{**SMALL, **params}, device="cuda").fit(cupy.asarray(X), cupy.asarray(y))
+    same = estimator(**{**SMALL, **params}, device="cuda").fit(X, y)
+    assert_same_model(model, same)
+    for method in ("predict", "predict_proba", "predict_log_proba"):
+        if hasattr(model, method):
+            output = getattr(model, method)(cupy.asarray(X))
+            assert type(output) is cupy.ndarray
+            expected = getattr(same, method)(X)
+            assert type(expected) is np.ndarray
+            assert_array_equal(output.get(), expected, strict=True)
+    assert model.score(cupy.asarray(X), cupy.asarray(y)) == same.score(X, y)
+    assert model.score(X, cupy.asarray(y)) == same.score(X, y)
+    if estimator is MLPClassifier:
+        assert_array_equal(model.classes_, same.classes_, strict=True)
+
+
+def test_cupy_arrays_do_not_travel_through_the_host(cupy):
+    X_gpu, y_gpu = cupy.asarray(np.tile(X, (100, 1))), cupy.asarray(np.tile(CODES, 100))
+    model = MLPClassifier(**SMALL, device="cuda")
+    cupy.cuda.counts.clear()
+    model.fit(X_gpu, y_gpu)
+    assert cupy.cuda.counts["bytes_to_host"] < 10_000
+    assert cupy.cuda.counts["bytes_to_device"] < SMALL["max_iter"] * 3 * y_gpu.nbytes
+    cupy.cuda.counts.clear()
+    model.predict_proba(X_gpu)
+    assert cupy.cuda.counts["bytes_to_host"] == 1  # is all of X finite?
+    assert cupy.cuda.counts["bytes_to_device"] < 10_000
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("y_on_gpu", [False, True])
+@pytest.mark.parametrize("X_on_gpu", [False, True])
+def test_X_y_and_weights_may_be_in_different_places(X_on_gpu, y_on_gpu, sparse, cupy):
+    from cupyx.scipy.sparse import csr_matrix as gpu_csr
+
+    data, weight = np.where(X > 0, X, 0), np.linspace(0, 2, 90)
+    if sparse:
+        data = csr_matrix(data)
+    X_in = data
+    if X_on_gpu:
+        parts = tuple(cupy.asarray(part) for part in (data.data, data.indices, data.indptr)) if sparse else None
+        X_in = gpu_csr(parts, shape=data.shape) if sparse else cupy.asarray(data)
+    model = MLPClassifier(**SMALL, device="cuda")
+    model.fit(X_in, cupy.asarray(CODES) if y_on_gpu else CODES, cupy.asarray(weight) if y_on_gpu else weight)
+    assert_same_model(model, MLPClassifier(**SMALL).fit(data, CODES, weight))
+    assert type(model.predict(X_in)) is (cupy.ndarray if X_on_gpu else np.ndarray)
+
+
+def test_labels_that_a_gpu_cannot_hold(cupy):
+    names = np.array(["a", "b", "c"])[CODES]
+    model = MLPClassifier(**SMALL, device="cuda").fit(cupy.asarray(X), names)
+    predicted = model.predict(cupy.asarray(X))
+    assert_array_equal(predicted, MLPClassifier(**SMALL).fit(X, names).predict(X), strict=True)
+
+
+def test_partial_fit_of_cupy_arrays(cupy):
+    a, b = MLPClassifier(**SMALL, device="cuda"), MLPClassifier(**SMALL)
+    for _ in range(3):
+        a.partial_fit(cupy.asarray(X), cupy.asarray(CODES), classes=[0, 1, 2, 3])
+        b.partial_fit(X, CODES, classes=[0, 1, 2, 3])
+    assert_same_model(a, b)
+
+
+class Foreign:
+    """An array of another library."""
+
+    def __init__(self, array, protocol):
+        self.array = array
+        if protocol == "interface":
+            self.__cuda_array_interface__ = {**array.__array_interface__, "version": 3}
+        else:
+            self.__dlpack__ = lambda: array
+            self.__dlpack_device__ = lambda: (2, 0)
+
+
+@pytest.mark.parametrize("protocol", ["interface", "dlpack"])
+def test_arrays_of_other_libraries(protocol, cupy):
+    model = MLPClassifier(**SMALL, device="cuda").fit(Foreign(X, protocol), Foreign(CODES, protocol))
+    assert_same_model(model, MLPClassifier(**SMALL).fit(X, CODES))
+    assert type(model.predict(Foreign(X, protocol))) is cupy.ndarray
+    assert model.score(Foreign(X, protocol), Foreign(CODES, protocol)) == model.score(X, CODES)
+
+
+def test_cupy_arrays_on_the_cpu_are_an_error(cupy):
+    model = MLPClassifier(**SMALL)
+    with pytest.raises(TypeError, match=r"X is a cupy.ndarray in the memory of a GPU, .* Set device='cuda', or pass"):
+        model.fit(cupy.asarray(X), CODES)
+    with pytest.raises(TypeError, match=r"y is a cupy\.ndarray"):
+        model.fit(X, cupy.asarray(CODES))
+    with pytest.raises(TypeError, match=r"sample_weight is a cupy\.ndarray"):
+        model.fit(X, CODES, cupy.asarray(X[:, 0]))
+    model.fit(X, CODES)
+    with pytest.raises(TypeError, match=r"X is a cupy\.ndarray"):
+        model.predict(cupy.asarray(X))
+    with pytest.raises(TypeError, match=r"y is a cupy\.ndarray"):
+        model.score(X, cupy.asarray(CODES))
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (X[:, 0], CODES, r"Expected X to be 2D, got an array of shape \(90,\)"),
+        (X[:0], CODES[:0], r"Found X of shape \(0, 6\): a minimum of 1 sample"),
+        (X * [1, np.nan, 1, 1, 1, 1], CODES, "Input X contains NaN"),
+        (X * [1, np.inf, 1, 1, 1, 1], CODES, r"Input X contains infinity or a value too large for dtype\('float64'\)"),
+        (X, CODES[:-1], r"inconsistent numbers of samples: \[90, 89\]"),
+        (X, np.where(CODES, CODES, np.nan), "Input y contains NaN"),
+        (X, TARGET, "Unknown label type: continuous"),
+        (X, np.c_[CODES, CODES], "several columns with more than two classes"),
+        (X, LABELS * 2 - 1, "a multilabel y has 0 and 1"),
+        (X + 1j, CODES, "X has dtype complex128; numbers are needed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_errors_of_cupy_arrays(X, y, message, cupy):
+    X = cupy.ndarray(np.array(X))
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**SMALL, device="cuda").fit(X, cupy.asarray(y))
+
+
+def test_features_of_cupy_arrays_are_counted(cupy):
+    model = MLPRegressor(**SMALL, device="cuda").fit(cupy.asarray(X), cupy.asarray(TARGET))
+    assert model.n_features_in_ == 6
+    with pytest.raises(ValueError, match="X has 5 features, but MLPRegressor is expecting 6 features"):
+        model.predict(cupy.asarray(X[:, :5]))
+    with pytest.raises(ValueError, match="loss='poisson' needs y >= 0, got a least value of -"):
+        model.set_params(loss="poisson").fit(cupy.asarray(X), cupy.asarray(X[:, 0]))
+
+
+# -- files and processes -----------------------------------------------------------------------------------------------
+
+
+def device_arrays(value, cupy):
+    """The arrays of the GPU anywhere inside."""
+    if isinstance(value, cupy.ndarray):
+        return [value]
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+    return [array for item in values for array in device_arrays(item, cupy)]
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_a_model_holds_nothing_of_the_gpu(solver, cupy):
+    model = MLPClassifier(**SMALL, solver=solver, device="cuda").fit(cupy.asarray(X), cupy.asarray(CODES))
+    assert device_arrays(vars(model), cupy) == []
+    assert all(type(array) is np.ndarray for array in [*model.coefs_, *model.intercepts_, model.classes_])
+    if solver != "lbfgs":
+        model.partial_fit(cupy.asarray(X), cupy.asarray(CODES))
+        assert device_arrays(vars(model), cupy) == []
+    assert b"cupy" not in pickle.dumps(model)
+
+
+def test_a_model_is_loaded_where_there_is_no_cupy(tmp_path, cupy):
+    model = MLPClassifier(**SMALL, device="cuda").fit(X, CODES)
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps((model, X)))
+    np.save(tmp_path / "expected.npy", model.predict_proba(X))
+    script = """
+    import pickle, sys, numpy as np
+    sys.modules["cupy"] = None
+    with open("model.pickle", "rb") as file:
+        model, X = pickle.load(file)
+    assert model.device_ == "cuda:0"
+    try:
+        model.predict(X)
+    except ImportError as error:
+        assert "device='cuda' needs CuPy" in str(error)
+    else:
+        raise AssertionError
+    for device in ("auto", "cpu"):
+        np.testing.assert_allclose(model.set_params(device=device).predict_proba(X), np.load("expected.npy"), rtol=1e-9)
+    model.partial_fit(X, np.arange(90) % 3)
+    assert model.device_ == "cpu"
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, check=True)
+
+
+def test_a_search_in_workers_leaves_the_gpu_to_them(cupy, tmp_path):
+    script = """
+    import sys
+    from sklearn.datasets import load_iris
+    from sklearn.model_selection import GridSearchCV
+    from sklearn_mlp import MLPClassifier
+
+    if __name__ == "__main__":
+        X, y = load_iris(return_X_y=True)
+        model = MLPClassifier((4,), max_iter=3, tol=1e3, random_state=0, device="cuda")
+        search = GridSearchCV(model, {"alpha": [0.1, 1]}, cv=2, n_jobs=2, refit=False).fit(X, y)
+        assert "cupy" not in sys.modules
+        on_cpu = GridSearchCV(model.set_params(device="cpu"), {"alpha": [0.1, 1]}, cv=2, refit=False).fit(X, y)
+        assert (search.cv_results_["mean_test_score"] == on_cpu.cv_results_["mean_test_score"]).all()
+    """
+    program = tmp_path / "search.py"
+    program.write_text(textwrap.dedent(script))
+    subprocess.run([sys.executable, program], env={**os.environ, "PYTHONPATH": str(STAND_IN)}, check=True)
+
+
+def test_digits(cupy):
+    """The model of the README, on the GPU."""
+    digits, labels = load_digits(return_X_y=True)
+    a, b = on_both(MLPClassifier, digits, labels, early_stopping=True, max_iter=20, hidden_layer_sizes=(30,))
+    assert_same_model(a, b)
+    assert a.score(digits, labels) == b.score(digits, labels) > 0.8
