@@ -1,16 +1,21 @@
 PYTHON ?= python3
+CUDA ?= 12
 VENV := .venv
 BIN := $(VENV)/bin
 # For each set of extras one stamp, which is made anew when the package's metadata change.
 INSTALLED = $(VENV)/.installed-$(1)
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-gpu check bench clean
 
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
 	$(BIN)/python examples/digits_grid_search.py
 
 test: $(call INSTALLED,test)  ## run all tests
 	$(BIN)/python -m pytest
+
+test-gpu: $(call INSTALLED,test)  ## run the tests that need an NVIDIA GPU and CuPy: make test-gpu CUDA=13
+	$(BIN)/python -m pip install --quiet --editable '.[cuda$(CUDA)]'
+	$(BIN)/python -m pytest -m gpu
 
 check: $(call INSTALLED,dev)  ## lint, formatting, types
 	$(BIN)/ruff check .

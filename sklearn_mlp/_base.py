@@ -162,7 +162,9 @@ class BaseMLP(BaseEstimator, ABC):
         X, y = self._validate(device, X, y, resume)
         dtype = self._training_dtype(X, resume)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(to_host(sample_weight, device), X, dtype=dtype)
+            # Of X it wants the number of rows; an X on the GPU would, with array_api_dispatch, take the weights there.
+            rows_of_X = np.empty((X.shape[0], 0))
+            sample_weight = _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype)
         target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
         loss = LOSSES[loss_name]
         layer_sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
@@ -276,8 +278,11 @@ class BaseMLP(BaseEstimator, ABC):
 
     # -- predict -----------------------------------------------------------------------------------------------------
 
-    def _predict_output(self, X):
-        """The output of the network for X, shape (n_samples, n_outputs): probabilities or expected values."""
+    def _predict(self, X, to_result):
+        """What `to_result` makes, on the device, of the output of the network for X and the device.
+
+        The output is of shape (n_samples, n_outputs), probabilities or expected values; it is where X is.
+        """
         check_is_fitted(self)
         device = resolve_device(self.device)
         check_on_device(device, X=X)
@@ -291,14 +296,15 @@ class BaseMLP(BaseEstimator, ABC):
             network = Network(device, W, b, self.activation, dtype)
             batch_size = device.chunk_rows(X, network.n_units)
             batches = Batches(device, X, None, None, dtype=dtype, batch_size=batch_size)
-            prediction = network.predict(batches, self.out_activation_)
-            return prediction if on_gpu(X) else device.home(prediction)
+            output = network.predict(batches, self.out_activation_)
+            return to_result(output if on_gpu(X) else device.home(output), device)
 
     def _to_score(self, X, y, sample_weight):
         """y, the prediction for X, and sample_weight, all in main memory, for a metric of scikit-learn."""
         device = resolve_device(self.device)
         check_on_device(device, y=y, sample_weight=sample_weight)
-        return [to_host(array, device) for array in (y, self.predict(X), sample_weight)]
+        with device.active():
+            return [to_host(array, device) for array in (y, self.predict(X), sample_weight)]
 
     # -- persistence and tags ----------------------------------------------------------------------------------------
 

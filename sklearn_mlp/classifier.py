@@ -14,7 +14,6 @@ from sklearn.utils.multiclass import (
 
 from sklearn_mlp._base import BaseMLP, solver_is_stochastic
 from sklearn_mlp._validation import on_gpu
-from sklearn_mlp.devices import resolve_device
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -341,25 +340,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Class labels; for multilabel models, the columns whose probability is above 0.5 (a sparse array if y was
             sparse in `fit`).
         """
-        probability = self._predict_output(X)
-        if self.out_activation_ == "softmax":
-            return self._labels(probability.argmax(axis=1))
-        positive = probability > 0.5
-        if self.n_outputs_ == 1:
-            column = min(1, len(self.classes_) - 1)
-            return self._labels(positive[:, 0] * column)
-        positive = positive.astype(np.intp)
-        return csr_matrix(resolve_device(self.device).home(positive)) if self._sparse_target else positive
+        return self._predict(X, self._to_labels)
 
-    def _labels(self, codes):
-        """The class of each code, in the memory where the codes are if it can hold them (a GPU holds no strings)."""
-        if not on_gpu(codes):
-            return self.classes_[codes]
-        if self.classes_.dtype.kind not in "biuf":
-            return self.classes_[codes.get()]
-        device = resolve_device(self.device)
-        with device.active():
+    def _to_labels(self, probability, device):
+        if self.out_activation_ == "softmax":
+            codes = probability.argmax(axis=1)
+        elif self.n_outputs_ == 1:
+            codes = (probability[:, 0] > 0.5) * min(1, len(self.classes_) - 1)
+        else:
+            positive = (probability > 0.5).astype(np.intp)
+            return csr_matrix(device.home(positive)) if self._sparse_target else positive
+        if on_gpu(codes) and self.classes_.dtype.kind in "biuf":
             return device.take(device.place(self.classes_), codes)
+        return self.classes_[device.home(codes)]  # a GPU holds no strings
 
     def predict_proba(self, X):
         """The probability of each class.
@@ -374,7 +367,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probability : ndarray of shape (n_samples, n_classes)
             One column for each of `classes_`. The rows sum to 1, except for multilabel models.
         """
-        probability = self._predict_output(X)
+        return self._predict(X, self._to_probability)
+
+    def _to_probability(self, probability, device):
         if self.n_outputs_ > 1:
             return probability
         if len(self.classes_) == 1:
@@ -394,7 +389,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         log_probability : ndarray of shape (n_samples, n_classes)
             ``log(predict_proba(X))``.
         """
-        probability = self.predict_proba(X)
+        return self._predict(X, self._to_log_probability)
+
+    def _to_log_probability(self, probability, device):
+        probability = self._to_probability(probability, device)
         with np.errstate(divide="ignore"):
             return np.log(probability, out=probability)
 

@@ -340,7 +340,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions.
         """
-        prediction = self._predict_output(X)
+        return self._predict(X, self._to_target)
+
+    def _to_target(self, prediction, device):
         return prediction.ravel() if self.n_outputs_ == 1 else prediction
 
     def score(self, X, y, sample_weight=None):

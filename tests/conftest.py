@@ -54,10 +54,9 @@ def each_device(request, monkeypatch):
         request.getfixturevalue("cupy")
     device = resolve_device(request.param)
     if request.param == "cuda":
-        for module in ("sklearn_mlp._base", "sklearn_mlp.classifier"):
-            monkeypatch.setattr(
-                f"{module}.resolve_device", lambda name: device if name == "cpu" else resolve_device(name)
-            )
+        monkeypatch.setattr(
+            "sklearn_mlp._base.resolve_device", lambda name: device if name == "cpu" else resolve_device(name)
+        )
     return device
 
 

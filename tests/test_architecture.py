@@ -10,7 +10,7 @@ import sklearn_mlp
 PACKAGE = Path(sklearn_mlp.__file__).parent
 MAY_IMPORT = {
     "__init__": {"_version", "classifier", "regressor"},
-    "classifier": {"_base", "_validation", "devices"},
+    "classifier": {"_base", "_validation"},
     "regressor": {"_base"},
     "_base": {"_solvers", "_validation", "_version", "core", "devices"},
     "_solvers": {"_validation", "core"},

@@ -56,6 +56,14 @@ def test_device_says_which_was_used(device, used, cupy):
     assert model.set_params(device=device).fit(X, CODES).device_ == used
 
 
+def test_predictions_are_where_the_model_is(cupy):
+    model = MLPClassifier(**SMALL, device="cuda:1").fit(cupy.asarray(X), cupy.asarray(CODES))
+    for method in ("predict", "predict_proba", "predict_log_proba"):
+        output = getattr(model, method)(cupy.asarray(X))
+        assert output.device.id == 1
+    assert model.score(cupy.asarray(X), cupy.asarray(CODES)) == model.score(X, CODES)
+
+
 def test_cuda_is_the_current_device_and_stays_it(cupy):
     with cupy.cuda.Device(1):
         assert MLPClassifier(**SMALL, device="cuda").fit(X, CODES).device_ == "cuda:1"
@@ -270,6 +278,7 @@ def test_too_little_memory_for_the_network(method, cupy, monkeypatch):
         (MLPClassifier, LABELS),
         (MLPRegressor, TARGET),
         (MLPRegressor, np.c_[TARGET, -TARGET]),
+        (MLPRegressor, np.asfortranarray(np.c_[TARGET, -TARGET])),
         (MLPRegressor, CODES),
     ],
 )
@@ -284,10 +293,19 @@ def test_cupy_arrays_train_the_same_model_and_get_cupy_arrays(estimator, y, para
             expected = getattr(same, method)(X)
             assert type(expected) is np.ndarray
             assert_array_equal(output.get(), expected, strict=True)
-    assert model.score(cupy.asarray(X), cupy.asarray(y)) == same.score(X, y)
-    assert model.score(X, cupy.asarray(y)) == same.score(X, y)
+    assert model.score(cupy.asarray(X), cupy.asarray(y)) == pytest.approx(same.score(X, y), rel=1e-12)
+    assert model.score(X, cupy.asarray(y)) == pytest.approx(same.score(X, y), rel=1e-12)
     if estimator is MLPClassifier:
         assert_array_equal(model.classes_, same.classes_, strict=True)
+
+
+@pytest.mark.parametrize("way", [{}, {"shuffle": False}, {"solver": "lbfgs"}], ids=str)
+def test_cupy_arrays_of_columns(way, cupy):
+    params = {**SMALL, **way, "device": "cuda"}
+    columns = cupy.ndarray(np.asfortranarray(X))
+    model = MLPRegressor(**params).fit(columns, cupy.ndarray(np.asfortranarray(np.c_[TARGET, -TARGET])))
+    assert_same_model(model, MLPRegressor(**params).fit(X, np.c_[TARGET, -TARGET]))
+    assert_array_equal(model.predict(columns).get(), model.predict(X))
 
 
 def test_cupy_arrays_do_not_travel_through_the_host(cupy):
@@ -467,6 +485,15 @@ def test_a_search_in_workers_leaves_the_gpu_to_them(cupy, tmp_path):
     program = tmp_path / "search.py"
     program.write_text(textwrap.dedent(script))
     subprocess.run([sys.executable, program], env={**os.environ, "PYTHONPATH": str(STAND_IN)}, check=True)
+
+
+def test_the_tests_for_a_real_gpu_run():
+    """Those of test_gpu.py, all but the one that keeps the GPU busy."""
+    tests = Path(__file__).parent / "test_gpu.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", tests, "-k", "not does_not_wait and not torch"]
+    result = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    assert "skipped" not in result.stdout
 
 
 def test_digits(cupy):

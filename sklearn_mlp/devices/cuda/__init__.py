@@ -100,7 +100,7 @@ class CUDA:
             return array.tocsr()
         if not isinstance(array, np.ndarray) and not hasattr(array, "__cuda_array_interface__"):
             return cupy.from_dlpack(array)
-        return cupy.asarray(array)
+        return cupy.asarray(array, order="C")
 
     @staticmethod
     def own(array: Any) -> Array:

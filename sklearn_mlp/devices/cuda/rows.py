@@ -79,7 +79,7 @@ class DenseRows:
     """Rows of an array on the device, gathered (and cast if need be) by one kernel."""
 
     def __init__(self, X: Array, dtype: npt.DTypeLike) -> None:
-        self.X = cupy.ascontiguousarray(X)
+        self.X = X
         self.dtype = np.dtype(dtype)
         self._buffer: Any = None
 

@@ -10,8 +10,8 @@ name and parameter too. Its rules:
 - The code of an `ElementwiseKernel` or `ReductionKernel` is compiled by the C++ compiler and run, elements last to
   first and sums in several parts, since on a GPU nothing is first. T, S, ... must be one precision each.
 - An array is used on its own device only. Memory is limited, and counted until an array is gone.
-- Copies from pinned memory happen as late as an event allows, so that a buffer that is overwritten too early, or read
-  too early, gives wrong numbers; two streams that use one array without an event between them are an error.
+- Copies from pinned memory happen as late as an event allows, and pinned memory is read-only until the host has
+  waited for the copy; two streams that use one array without an event between them are an error.
 - `cupy.cuda.counts` counts launches, copies each way and waits.
 """
 
@@ -81,7 +81,7 @@ class ndarray:
         cuda.copy("to_device", self.nbytes)
         cuda.use(self, stream=stream)
         if isinstance(arr, cuda.Pinned):
-            (stream or cuda.get_current_stream()).pending.append(lambda: np.copyto(self._array, arr))
+            (stream or cuda.get_current_stream()).send(arr, self._array)
         else:
             np.copyto(self._array, arr)
 
@@ -238,23 +238,21 @@ def array(obj):
     return result.copy() if result is obj else result
 
 
-def asarray(a, dtype=None):
+def asarray(a, dtype=None, order="K"):
     if isinstance(a, ndarray):
+        if order == "C" and not a.flags.c_contiguous:
+            return _new(np.ascontiguousarray(a._array), a)
         if a._memory.device != cuda.runtime.getDevice():
             return ndarray(a._array.copy())
         return a if dtype is None else a.astype(dtype, copy=False)
     if hasattr(a, "__cuda_array_interface__"):
         interface = {"__array_interface__": a.__cuda_array_interface__}
         return ndarray(np.asarray(type("foreign", (), interface)()))
-    a = np.array(a, dtype)
+    a = np.array(a, dtype, order=order)
     if a.dtype.kind not in "biuf":
         raise ValueError(f"Unsupported dtype {a.dtype}")
     cuda.copy("to_device", a.nbytes)
     return ndarray(a)
-
-
-def ascontiguousarray(a):
-    return a if a.flags.c_contiguous else _new(np.ascontiguousarray(a._array), a)
 
 
 def from_dlpack(array):

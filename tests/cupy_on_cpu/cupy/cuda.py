@@ -11,7 +11,7 @@ counts = Counter()  # launches, waits, copies to_device and to_host, bytes_to_de
 OWN = {
     "CUDARuntimeError", "Counter", "Memory", "OWN", "OutOfMemoryError", "Pinned", "Pool", "Runtime",
     "SimpleNamespace", "cached", "calls", "copy", "counts", "driver", "error", "happen", "launch", "n_devices", "np",
-    "pending", "pinned_pool", "pool", "seen", "tick", "total", "use", "used", "wait",
+    "pending", "send", "sending", "pinned_pool", "pool", "seen", "tick", "total", "use", "used", "wait",
 }
 # fmt: on
 calls = None  # or a list, to which every call of a kernel is added
@@ -88,6 +88,12 @@ class Pool:
     def used_bytes(self):
         return self.used[_current[-1]]
 
+    def get_limit(self):
+        return self.total
+
+    def set_limit(self, size):
+        self.total = size
+
     def free_all_blocks(self):
         self.cached[_current[-1]] = 0
 
@@ -112,7 +118,7 @@ class Memory:
 
 
 class Pinned(np.ndarray):
-    """An array in pinned memory."""
+    """An array in pinned memory; not writeable while a copy of it may be under way."""
 
 
 # -- streams: what each has done (`tick`), and what it knows others to have done before (`seen`) --
@@ -120,7 +126,13 @@ class Pinned(np.ndarray):
 
 class Stream:
     def __init__(self, non_blocking=False):
-        self.tick, self.seen, self.pending = 0, {}, []
+        self.tick, self.seen, self.pending, self.sending = 0, {}, [], []
+
+    def send(self, source, target):
+        self.pending.append(lambda: np.copyto(target, source))
+        owner = source if source.base is None else source.base
+        owner.flags.writeable = False
+        self.sending.append((self.tick, owner))
 
     def wait_event(self, event):
         event.happen()
@@ -142,6 +154,8 @@ class Event:
     def synchronize(self):
         if self.stream is not None:
             counts["waits"] += 1
+            for tick, array in self.stream.sending:
+                array.flags.writeable |= tick <= self.seen[self.stream]
         self.happen()
         _merge(_host, self.seen)
 

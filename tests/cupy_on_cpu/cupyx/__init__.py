@@ -1,8 +1,7 @@
-import numpy as np
 from cupy import cuda
 
 
 def empty_pinned(shape, dtype=float):
-    array = np.empty(shape, dtype).view(cuda.Pinned)
+    array = cuda.Pinned(shape, dtype)
     array.fill(0)
     return array
