@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # For each set of extras one stamp, which is made anew when the package's metadata change.
 INSTALLED = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-gpu check bench clean
+.PHONY: demo test test-gpu cuda-check check bench clean
 
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
 	$(BIN)/python examples/digits_grid_search.py
@@ -13,9 +13,10 @@ demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit
 test: $(call INSTALLED,test)  ## run all tests
 	$(BIN)/python -m pytest
 
-test-gpu: $(call INSTALLED,test)  ## run the tests that need an NVIDIA GPU and CuPy: make test-gpu CUDA=13
-	$(BIN)/python -m pip install --quiet --editable '.[cuda$(CUDA)]'
+test-gpu: $(call INSTALLED,test) $(call INSTALLED,cuda$(CUDA))  ## tests on an NVIDIA GPU; with a driver of CUDA 13: CUDA=13
 	$(BIN)/python -m pytest -m gpu
+
+cuda-check: $(call INSTALLED,cuda-check)  ## install what "make test" needs to compile the GPU's kernels without a GPU
 
 check: $(call INSTALLED,dev)  ## lint, formatting, types
 	$(BIN)/ruff check .

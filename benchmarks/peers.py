@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 
-def prepare_torch(X, y, hidden, n_outputs, batch_size, loss, n_threads):
+def prepare_torch(X, y, hidden, n_outputs, batch_size, loss, n_threads, device="cpu"):
     import torch
 
     torch.set_num_threads(n_threads)
@@ -26,23 +26,23 @@ def prepare_torch(X, y, hidden, n_outputs, batch_size, loss, n_threads):
     layers = []
     for n_in, n_out in pairwise(sizes):
         layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
-    X = torch.from_numpy(X)
-    model = torch.nn.Sequential(*layers[:-1]).to(X.dtype)
+    X = torch.from_numpy(X).to(device)
+    model = torch.nn.Sequential(*layers[:-1]).to(device, X.dtype)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     criterion = {
         "softmax": torch.nn.functional.cross_entropy,
         "logistic": lambda Z, y: torch.nn.functional.binary_cross_entropy_with_logits(Z[:, 0], y),
         "squared_error": lambda Z, y: 0.5 * torch.nn.functional.mse_loss(Z[:, 0], y),
     }[loss]
-    y = torch.from_numpy(y)
+    y = torch.from_numpy(y).to(device)
     y = y.long() if loss == "softmax" else y.to(X.dtype)
 
     def run(n_epochs):
         torch.set_num_threads(n_threads)
         start = time.perf_counter()
         for _ in range(n_epochs):
-            total = torch.zeros(())
-            permutation = torch.randperm(len(X))
+            total = torch.zeros((), device=device)
+            permutation = torch.randperm(len(X), device=device)
             for i in range(0, len(X), batch_size):
                 rows = permutation[i : i + batch_size]
                 value = criterion(model(X.index_select(0, rows)), y.index_select(0, rows))
@@ -111,12 +111,13 @@ def prepare_jax(X, y, hidden, n_outputs, batch_size, loss):
     return run
 
 
-def prepare_products(X, hidden, n_outputs, batch_size):
+def prepare_products(X, hidden, n_outputs, batch_size, xp=np, wait=lambda: None):
+    """`xp` is NumPy or CuPy; `wait` returns when the device has done all that it was given."""
     rng = np.random.default_rng(0)
     sizes = [X.shape[1], *hidden, n_outputs]
-    A = [rng.standard_normal((batch_size, size)).astype(X.dtype) for size in sizes]
-    W = [(rng.standard_normal(shape) / shape[0] ** 0.5).astype(X.dtype) for shape in pairwise(sizes)]
-    dW = [np.empty_like(W_layer) for W_layer in W]
+    A = [xp.asarray(rng.standard_normal((batch_size, size)).astype(X.dtype)) for size in sizes]
+    W = [xp.asarray((rng.standard_normal(shape) / shape[0] ** 0.5).astype(X.dtype)) for shape in pairwise(sizes)]
+    dW = [xp.empty(W_layer.shape, X.dtype) for W_layer in W]
     dA = [A_layer.copy() for A_layer in A]
     n_steps = -(-len(X) // batch_size)
 
@@ -129,6 +130,7 @@ def prepare_products(X, hidden, n_outputs, batch_size):
                 A[i].T.dot(dA[i + 1], dW[i])
                 if i:
                     dA[i + 1].dot(W[i].T, dA[i])
+        wait()
         return time.perf_counter() - start
 
     return run

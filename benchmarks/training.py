@@ -52,7 +52,7 @@ WORKLOADS = [
 ]
 
 
-def estimator_run(module, workload, X, y):
+def estimator_run(module, workload, X, y, **params):
     def fit(max_iter):
         kind = module.MLPClassifier if workload.n_classes else module.MLPRegressor
         mlp = kind(
@@ -62,6 +62,7 @@ def estimator_run(module, workload, X, y):
             tol=0,
             n_iter_no_change=np.inf,
             random_state=0,
+            **params,
         )
         start = time.perf_counter()
         mlp.fit(X, y)
@@ -105,7 +106,7 @@ def measure(workload, repeat):
             contestants[name] = lambda run=run: run(epochs)
     for _ in range(2):
         ours(1)
-    seconds = {name: min(times) for name, times in _interleave(contestants, repeat).items()}
+    seconds = {name: min(times) for name, times in interleave(contestants, repeat).items()}
     n_steps = epochs * -(-n // workload.batch_size)
     times = {
         "ours": seconds["ours"] - seconds["ours, 1 epoch"],
@@ -119,7 +120,7 @@ def measure(workload, repeat):
     return {name: time / (n_full_steps if name == "JAX" else n_steps) * 1e6 for name, time in times.items()}
 
 
-def _interleave(contestants, repeat):
+def interleave(contestants, repeat):
     times = {name: [] for name in contestants}
     for _ in range(repeat):
         for name, run in contestants.items():

@@ -116,8 +116,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_fun : int, default=15000
         The most evaluations of the loss by 'lbfgs'. Ignored by all else.
 
-    device : {'cpu', 'auto'}, default='cpu'
-        Where to train and predict. 'auto' is the fastest device available, which is the CPU in this version.
+    device : str, default='cpu'
+        Where to train and predict; looked at when either begins.
+
+        - 'cpu': the CPU.
+        - 'cuda': CUDA's current device, an NVIDIA GPU. Needs CuPy: ``pip install 'sklearn_mlp[cuda12]'`` or
+          ``'sklearn_mlp[cuda13]'``. 'cuda:0', 'cuda:1', ...: the device of that number.
+        - 'auto': 'cuda' where CuPy and a GPU are found, else 'cpu'.
 
     dtype : {'float32', 'float64'} or None, default=None
         Precision of training and of the model, and so of its probabilities. None is float32 for X of
@@ -166,6 +171,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Activation of the output layer: 'logistic' for two classes and for multilabel y, 'softmax' for more
         classes.
 
+    device_ : str
+        Where the last fit trained: 'cpu', 'cuda:0', ...
+
     n_features_in_ : int
         Features seen in `fit`.
 
@@ -182,7 +190,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     for activation='logistic' [4]_.
 
     X of shape (n_samples, n_features) can be dense or sparse (CSR; CSC is converted), in memory or memory-mapped; it is
-    read one mini-batch at a time and never written to.
+    read one mini-batch at a time and never written to. With a CUDA device, X and y can be CuPy arrays, or others in the
+    memory of a GPU, and predictions are CuPy arrays where X is one. Fitted attributes are NumPy arrays always.
 
     References
     ----------
@@ -292,6 +301,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ------
         ValueError
             If a parameter or the data cannot be used, or if training ends in weights that are not finite.
+        TypeError
+            If arrays are in the memory of a GPU and `device` is the CPU.
+        ImportError, RuntimeError
+            If `device` is a CUDA device, and CuPy is not installed, or no driver or no GPU is found.
+        MemoryError
+            If the network and its mini-batches do not fit into the memory of the GPU.
         """
         return self._fit(X, y, sample_weight)
 

@@ -496,6 +496,21 @@ def test_the_tests_for_a_real_gpu_run():
     assert "skipped" not in result.stdout
 
 
+def test_the_example_runs():
+    example = Path(__file__).parents[1] / "examples" / "gpu.py"
+    command = [sys.executable, "-W", "error", example]
+    run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "CuPy arrays in, CuPy arrays out" in run.stdout
+
+
+def test_the_documented_counts_are_those_of_the_stand_in(cupy, capsys):
+    import cuda_counts
+
+    cuda_counts.main(cupy)
+    assert capsys.readouterr().out in Path(__file__).parents[1].joinpath("docs", "gpu.md").read_text()
+
+
 def test_digits(cupy):
     """The model of the README, on the GPU."""
     digits, labels = load_digits(return_X_y=True)
