@@ -1,7 +1,7 @@
 """The same classifier of handwritten digits trained on the GPU, where there is one, and on the CPU: the same model.
 
-Run with `python examples/gpu.py`. Without a GPU, or without CuPy (`pip install 'sklearn_mlp[cuda12]'`), both fits are on
-the CPU. The network is large for the data, to give a GPU something to do.
+Run with `python examples/gpu.py`. Without a GPU, or without CuPy (`pip install 'sklearn_mlp[cuda12]'`), both fits are
+on the CPU. The network is large for the data, to give a GPU something to do.
 """
 
 import time
