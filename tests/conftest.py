@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_mlp.devices import resolve_device
 
-# Not tests: the stand-in for CuPy, which must not be imported in place of CuPy.
-collect_ignore = ["cupy_on_cpu"]
+# Not tests, and not to be imported where they are not asked for: the stand-in for CuPy, and two programs.
+collect_ignore = ["cupy_on_cpu", "cuda_counts.py", "real_cupy.py"]
 STAND_IN = Path(__file__).parent / "cupy_on_cpu"
 _modules = {}
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent / "cupy_on_cpu"))
-
 
 def main(cupy):
     from sklearn_mlp import MLPClassifier
@@ -58,6 +56,7 @@ def _launches_of_a_step(cupy, estimator, X, y, hidden_layer_sizes, batch_size, p
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent / "cupy_on_cpu"))
     import cupy
 
     main(cupy)
