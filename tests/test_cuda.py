@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.datasets import load_digits
@@ -191,6 +193,48 @@ def test_memory_is_given_back(error, cupy):
     if not error:
         model.predict(X)
         assert cupy.cuda.pool.used_bytes() == before
+
+
+# -- any parameters ----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    solver=st.sampled_from(["adam", "sgd", "lbfgs"]),
+    activation=st.sampled_from(["identity", "logistic", "tanh", "relu"]),
+    hidden_layer_sizes=st.lists(st.integers(1, 40), max_size=3),
+    batch_size=st.integers(1, 90),
+    kind=st.sampled_from(["classes", "two classes", "labels", "target", "targets", "counts"]),
+    form=st.sampled_from([np.asarray, csr_array, np.asfortranarray]),
+    weights=st.sampled_from([None, "some zero", "float32"]),
+    early_stopping=st.booleans(),
+    shuffle=st.booleans(),
+    learning_rate=st.sampled_from(["constant", "invscaling", "adaptive"]),
+    momentum=st.sampled_from([0.0, 0.9]),
+    nesterovs_momentum=st.booleans(),
+    alpha=st.sampled_from([0.0, 0.1]),
+    seed=st.integers(0, 100),
+)
+def test_any_model_is_the_same(kind, form, weights, seed, cupy, **params):
+    assume(not (params["early_stopping"] and (params["solver"] == "lbfgs" or params["batch_size"] > 81)))
+    y = {
+        "classes": CODES,
+        "two classes": CODES > 0,
+        "labels": LABELS,
+        "target": TARGET,
+        "targets": np.c_[TARGET, -TARGET],
+        "counts": CODES,
+    }[kind]
+    estimator = MLPClassifier if kind in ("classes", "two classes", "labels") else MLPRegressor
+    params |= {"loss": "poisson"} if kind == "counts" else {}
+    weight = {
+        None: None,
+        "some zero": (np.arange(90) // 16) % 2 + X[:, 0] ** 2 // 1,
+        "float32": np.float32(X[:, 0] ** 2),
+    }
+    a, b = on_both(estimator, form(X), y, weight[weights], max_iter=4, random_state=seed, **params)
+    assert_same_model(a, b, 1e-7)
+    assert_allclose(a.predict(form(X)), b.predict(form(X)), rtol=1e-6)
 
 
 # -- X larger than the memory of the GPU -------------------------------------------------------------------------------
