@@ -286,18 +286,19 @@ class BaseMLP(BaseEstimator, ABC):
         check_is_fitted(self)
         device = resolve_device(self.device)
         check_on_device(device, X=X)
-        dtype = float_dtype(self.coefs_[0])
         with device.active():
             X = self._validate_X(device, X, reset=False)
-            W, b = (
-                [device.place(np.asarray(array, dtype)) for array in arrays]
-                for arrays in (self.coefs_, self.intercepts_)
-            )
-            network = Network(device, W, b, self.activation, dtype)
-            batch_size = device.chunk_rows(X, network.n_units)
-            batches = Batches(device, X, None, None, dtype=dtype, batch_size=batch_size)
-            output = network.predict(batches, self.out_activation_)
+            output = self._output(device, X)
             return to_result(output if on_gpu(X) else device.home(output), device)
+
+    def _output(self, device, X):
+        dtype = float_dtype(self.coefs_[0])
+        arrays = self.coefs_, self.intercepts_
+        W, b = ([device.place(np.asarray(array, dtype)) for array in layers] for layers in arrays)
+        network = Network(device, W, b, self.activation, dtype)
+        batch_size = device.chunk_rows(X, network.n_units)
+        batches = Batches(device, X, None, None, dtype=dtype, batch_size=batch_size)
+        return network.predict(batches, self.out_activation_)
 
     def _to_score(self, X, y, sample_weight):
         """y, the prediction for X, and sample_weight, all in main memory, for a metric of scikit-learn."""
