@@ -16,6 +16,7 @@ from sklearn_mlp._solvers import NON_FINITE, fit_lbfgs, fit_stochastic
 from sklearn_mlp._validation import (
     accepted_dtypes,
     as_column,
+    check_activation,
     check_gpu_array,
     check_hidden_layer_sizes,
     check_on_device,
@@ -26,7 +27,7 @@ from sklearn_mlp._validation import (
     to_host,
 )
 from sklearn_mlp._version import __version__
-from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.core.activations import ACTIVATIONS, initial_bounds
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.losses import LOSSES
 from sklearn_mlp.core.network import Network
@@ -47,7 +48,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -159,6 +160,7 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit_on(self, device, X, y, sample_weight, incremental):
         resume = hasattr(self, "coefs_") and (self.warm_start or incremental)
         hidden_layer_sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        activations = check_activation(self.activation, len(hidden_layer_sizes))
         X, y = self._validate(device, X, y, resume)
         dtype = self._training_dtype(X, resume)
         if sample_weight is not None:
@@ -180,7 +182,9 @@ class BaseMLP(BaseEstimator, ABC):
                 )
             theta = pack_parameters(self.coefs_, self.intercepts_, layer_sizes, dtype)
         else:
-            theta = draw(layer_sizes, ACTIVATIONS[self.activation].initial_variance, random_state, dtype)
+            # scikit-learn's rule for the output layer goes by `activation` even where there is no hidden layer.
+            last = activations[-1] if activations else self.activation if isinstance(self.activation, str) else "relu"
+            theta = draw(layer_sizes, initial_bounds(layer_sizes, activations, last), random_state, dtype)
         rows = rows_val = None
         if self.early_stopping and self.solver != "lbfgs":
             rows, rows_val = self._split_rows(device, target, sample_weight, random_state)
@@ -203,7 +207,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.__dict__.pop("_training_state", None)
 
         on_device = Parameters(device.own(theta.vector), layer_sizes)
-        objective = Objective(device, on_device, self.activation, loss, float(self.alpha))
+        objective = Objective(device, on_device, activations, loss, float(self.alpha))
         data = X, target, sample_weight
         try:
             # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
@@ -295,7 +299,7 @@ class BaseMLP(BaseEstimator, ABC):
         dtype = float_dtype(self.coefs_[0])
         arrays = self.coefs_, self.intercepts_
         W, b = ([device.place(np.asarray(array, dtype)) for array in layers] for layers in arrays)
-        network = Network(device, W, b, self.activation, dtype)
+        network = Network(device, W, b, check_activation(self.activation, len(W) - 1), dtype)
         batch_size = device.chunk_rows(X, network.n_units)
         batches = Batches(device, X, None, None, dtype=dtype, batch_size=batch_size)
         return network.predict(batches, self.out_activation_)

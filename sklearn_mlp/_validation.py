@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import train_test_split
 
+from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.parameters import Parameters, n_parameters
 
 
@@ -92,6 +93,22 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return [int(size) for size in sizes]
+
+
+def check_activation(activation, n_hidden):
+    """The name of the activation of each hidden layer."""
+    if isinstance(activation, str):
+        return [activation] * n_hidden
+    names = list(activation)
+    unknown = [name for name in names if name not in ACTIVATIONS]
+    if unknown:
+        raise ValueError(f"activation has {unknown[0]!r}, which is none of {sorted(ACTIVATIONS)}.")
+    if len(names) != n_hidden:
+        raise ValueError(
+            f"activation={activation!r} has {len(names)} names, but there are {n_hidden} hidden layers. Pass one name "
+            "for each, or a single name for all."
+        )
+    return names
 
 
 def check_batch_size(batch_size, n_rows):

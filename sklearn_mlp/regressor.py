@@ -28,13 +28,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     hidden_layer_sizes : array-like of int of shape (n_layers - 2,), default=(100,)
         The number of neurons in each hidden layer. An int is one hidden layer; ``()`` is none: a linear model.
 
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        The activation function of the hidden layers.
+    activation : str or sequence of str of shape (n_layers - 2,), default='relu'
+        The activation function of the hidden layers; a sequence has one name for each.
 
         - 'identity': f(z) = z.
         - 'logistic': f(z) = 1 / (1 + exp(-z)).
         - 'tanh': f(z) = tanh(z).
         - 'relu': f(z) = max(0, z).
+        - 'leaky_relu': f(z) = max(0.01 z, z) [5]_.
+        - 'elu': f(z) = z for z > 0, else exp(z) - 1 [6]_.
+        - 'selu': 1.0507 times z for z > 0, else 1.6733 (exp(z) - 1); keeps signals at unit variance [7]_.
+        - 'softplus': f(z) = log(1 + exp(z)).
+        - 'gelu': f(z) = z Φ(z), with Φ the distribution function of the normal distribution [8]_.
+        - 'silu': f(z) = z / (1 + exp(-z)) [8]_.
+        - 'mish': f(z) = z tanh(log(1 + exp(z))) [9]_.
 
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         The method that finds the weights.
@@ -182,7 +189,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Notes
     -----
     Initial weights and biases are uniform in ``±sqrt(6 / (fan_in + fan_out))``, or ``±sqrt(2 / (fan_in + fan_out))``
-    for activation='logistic' [4]_.
+    for activation='logistic' [4]_, as in scikit-learn. Hidden layers of the activations that scikit-learn does not have
+    take ``±sqrt(6 / fan_in)`` [10]_, and of 'selu' ``±sqrt(3 / fan_in)`` [7]_.
 
     With several outputs the squared error is reported as their mean and differentiated as their sum, as in
     scikit-learn.
@@ -201,6 +209,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        Programming 45, 1989.
     .. [4] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
        AISTATS 2010.
+    .. [5] A. L. Maas, A. Y. Hannun and A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models",
+       ICML 2013.
+    .. [6] D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep network learning by exponential
+       linear units (ELUs)", ICLR 2016. :arxiv:`1511.07289`
+    .. [7] G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks", NeurIPS 2017.
+       :arxiv:`1706.02515`
+    .. [8] D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", 2016. :arxiv:`1606.08415`
+    .. [9] D. Misra, "Mish: A self regularized non-monotonic activation function", BMVC 2020. :arxiv:`1908.08681`
+    .. [10] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015. :arxiv:`1502.01852`
 
     Examples
     --------

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "regressor": {"_base"},
     "_base": {"_solvers", "_validation", "_version", "core", "devices"},
     "_solvers": {"_validation", "core"},
-    "_validation": {"core.parameters"},
+    "_validation": {"core.activations", "core.parameters"},
     "_version": set(),
     "core": set(),
     "core.activations": set(),
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "devices.rows": set(),
     "devices.fused": {"devices.cpu"},
     "devices.cuda": {"devices.cuda.kernels", "devices.cuda.rows"},
-    "devices.cuda.kernels": set(),
+    "devices.cuda.kernels": {"devices.cpu"},
     "devices.cuda.rows": {"devices.cuda.kernels", "devices.rows"},
 }
 

@@ -20,6 +20,7 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn.datasets import load_digits
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp.core.activations import ACTIVATIONS
 
 STAND_IN = Path(__file__).parent / "cupy_on_cpu"
 
@@ -201,7 +202,7 @@ def test_memory_is_given_back(error, cupy):
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     solver=st.sampled_from(["adam", "sgd", "lbfgs"]),
-    activation=st.sampled_from(["identity", "logistic", "tanh", "relu"]),
+    activation=st.sampled_from([*ACTIVATIONS]),
     hidden_layer_sizes=st.lists(st.integers(1, 40), max_size=3),
     batch_size=st.integers(1, 90),
     kind=st.sampled_from(["classes", "two classes", "labels", "target", "targets", "counts"]),

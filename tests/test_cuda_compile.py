@@ -15,6 +15,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp.core.activations import ACTIVATIONS
 
 for package in ("cupy", "nvidia.cuda_nvrtc", "nvidia.cuda_runtime"):
     try:
@@ -29,10 +30,22 @@ KERNELS = [
     "logistic",
     "tanh",
     "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "softplus",
+    "gelu",
+    "silu",
+    "mish",
     "exp",
     "logistic_backward",
     "tanh_backward",
     "relu_backward",
+    "leaky_relu_backward",
+    "elu_backward",
+    "selu_backward",
+    "softplus_backward",
+    "derivative_backward",
     "log_sum_exp",
     "softmax",
     "squared_error",
@@ -65,7 +78,7 @@ def calls(cupy, monkeypatch):
     X, labels = rng.standard_normal((30, 4)), np.arange(30) % 3
     common = {"device": "cuda", "hidden_layer_sizes": (3,), "max_iter": 1, "batch_size": 7}
     for dtype in ("float32", "float64"):
-        for activation in ("identity", "logistic", "tanh", "relu"):
+        for activation in ACTIVATIONS:
             for inputs in (X, csr_array(X), (10 * X).astype(np.int8)):
                 MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
         MLPClassifier(**common, dtype=dtype, solver="sgd").fit(X, labels > 1, sample_weight=labels + 1).predict(X)

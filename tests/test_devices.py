@@ -23,12 +23,15 @@ def _kernels():
     def bias(rng, shape, dtype):
         return scores(rng, shape, dtype), scores(rng, shape[1], dtype)
 
-    for name in ("identity", "relu", "logistic", "tanh"):
+    for name in ("identity", "relu", "logistic", "tanh", "leaky_relu", "elu", "selu", "softplus"):
         yield name, bias
         yield (
             f"{name}_backward",
             lambda *args: (np.tanh(scores(*args)), scores(*args), np.empty(args[1][1], args[2])),
         )
+    for name in ("gelu", "silu", "mish"):
+        yield name, lambda *args: (*bias(*args), np.empty(args[1], args[2]))
+    yield "derivative_backward", lambda *args: (scores(*args), scores(*args), np.empty(args[1][1], args[2]))
     yield "column_sums", lambda rng, shape, dtype: (scores(rng, shape, dtype), np.empty(shape[1], dtype))
     for name in ("exp", "expit", "softmax"):
         yield name, bias

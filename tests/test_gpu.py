@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.devices import resolve_device
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
@@ -41,7 +42,7 @@ def assert_same_model(a, b, rtol):
 @pytest.mark.parametrize(
     "params", [{}, {"solver": "sgd"}, {"solver": "lbfgs"}, {"early_stopping": True}, {"shuffle": False}], ids=str
 )
-@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(
     ("estimator", "y"),
     [
@@ -87,9 +88,9 @@ def test_an_epoch_does_not_wait(real_cupy):
     from sklearn_mlp.core.training import Objective
 
     cupy, device = real_cupy, resolve_device("cuda")
-    theta = draw([64, 30, 10], 6.0, np.random.RandomState(0), np.float32)
+    theta = draw([64, 30, 10], [0.2, 0.3], np.random.RandomState(0), np.float32)
     theta = Parameters(device.own(theta.vector), theta.layer_sizes)
-    objective = Objective(device, theta, "relu", LOSSES["softmax_log_loss"], alpha=1e-4)
+    objective = Objective(device, theta, ["relu"], LOSSES["softmax_log_loss"], alpha=1e-4)
     optimizer = Adam(device, theta, 0.9, 0.999, 1e-8)
     held = device.hold(DIGITS, np.float32, True)
     batches = Batches(device, held, LABELS, None, dtype=np.float32, batch_size=100, rows=np.arange(len(DIGITS)))

@@ -1,5 +1,7 @@
 """The gradient of the objective against central differences along random directions, in float64."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -27,9 +29,13 @@ def _target(loss_name, rng):
     return rng.standard_normal((N_ROWS, N_OUTPUTS))
 
 
+def _draw(layer_sizes, rng):
+    return draw(layer_sizes, [(6 / sum(fans)) ** 0.5 for fans in pairwise(layer_sizes)], rng, np.float64)
+
+
 def _objective(device, theta, activation, loss_name, alpha=0.0):
     on_device = Parameters(device.own(theta.vector), theta.layer_sizes)
-    return Objective(device, on_device, activation, LOSSES[loss_name], alpha)
+    return Objective(device, on_device, [activation] * (len(theta.W) - 1), LOSSES[loss_name], alpha)
 
 
 def _evaluate(objective, X, y, sample_weight, scale, at):
@@ -51,7 +57,7 @@ def test_gradient_along_random_directions(activation, loss_name, depth, weighted
     X = rng.standard_normal((N_ROWS, N_FEATURES)) * (rng.uniform(size=(N_ROWS, N_FEATURES)) < 0.7)
     y = _target(loss_name, rng)
     sample_weight = rng.uniform(0.1, 2, size=N_ROWS) if weighted else None
-    theta = draw([N_FEATURES, *[7, 6, 4][:depth], N_OUTPUTS], 6.0, rng, np.float64)
+    theta = _draw([N_FEATURES, *[7, 6, 4][:depth], N_OUTPUTS], rng)
     objective = _objective(each_device, theta, activation, loss_name)
     scale = 1 / (N_ROWS if sample_weight is None else sample_weight.sum())
     here = theta.vector.copy()
@@ -76,7 +82,7 @@ def test_batches_add_up(loss_name, each_device):
     """The gradient of a batch is the sum of the gradients of its rows."""
     rng = np.random.RandomState(0)
     X, y = rng.standard_normal((N_ROWS, N_FEATURES)), _target(loss_name, rng)
-    theta = draw([N_FEATURES, 4, N_OUTPUTS], 6.0, rng, np.float64)
+    theta = _draw([N_FEATURES, 4, N_OUTPUTS], rng)
     objective = _objective(each_device, theta, "tanh", loss_name)
 
     def evaluate(rows):
@@ -92,7 +98,7 @@ def test_gradient_of_the_penalty(optimizer, each_device):
     """A step on the penalty alone, |W|^2 alpha / 2 over the rows, shrinks every weight and no bias."""
     rng = np.random.RandomState(0)
     device = each_device
-    theta = draw([4, 3, 2], 6.0, rng, np.float64)
+    theta = _draw([4, 3, 2], rng)
     before = theta.vector.copy()
     theta.vector[theta.weights.size :] = before[theta.weights.size :] = 0 if optimizer == "lbfgs" else 1
     theta = Parameters(device.own(theta.vector), theta.layer_sizes)
@@ -106,7 +112,7 @@ def test_gradient_of_the_penalty(optimizer, each_device):
         Adam(device, theta, beta_1=0.9, beta_2=0.999, epsilon=1e-12).step(grad, 0.01, 0.1, loss, share=4)
         after = before[:n_weights] - 0.01 * np.sign(before[:n_weights])
     else:
-        objective = Objective(device, theta, "relu", LOSSES["squared_error"], alpha=3.0)
+        objective = Objective(device, theta, ["relu"], LOSSES["squared_error"], alpha=3.0)
         X, y = np.zeros((5, 4)), np.zeros((5, 2))
         batches = Batches(device, device.hold(X, np.float64, False), y, None, dtype=np.float64, batch_size=2)
         losses = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -45,12 +44,11 @@ def n_parameters(layer_sizes: Sequence[int]) -> int:
 
 
 def draw(
-    layer_sizes: Sequence[int], variance: float, random_state: np.random.RandomState, dtype: npt.DTypeLike
+    layer_sizes: Sequence[int], bounds: Sequence[float], random_state: np.random.RandomState, dtype: npt.DTypeLike
 ) -> Parameters:
-    """Initial weights and biases: uniform in +-sqrt(variance / (fan_in + fan_out)) (Glorot & Bengio, 2010)."""
+    """Initial weights and biases: uniform in +- the bound of their layer."""
     parameters = Parameters(np.empty(n_parameters(layer_sizes), dtype), layer_sizes)
-    for W, b in zip(parameters.W, parameters.b, strict=True):
-        bound = sqrt(variance / sum(W.shape))
+    for W, b, bound in zip(parameters.W, parameters.b, bounds, strict=True):
         W[...] = random_state.uniform(-bound, bound, W.shape)
         b[...] = random_state.uniform(-bound, bound, b.shape)
     return parameters

@@ -1,6 +1,6 @@
 """Mini-batch training: the loop over epochs and batches, and when it stops."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
@@ -67,12 +67,12 @@ class Objective:
         for in between.
     """
 
-    def __init__(self, device: Device, theta: Parameters, activation: str, loss: Loss, alpha: float) -> None:
+    def __init__(self, device: Device, theta: Parameters, activations: Sequence[str], loss: Loss, alpha: float) -> None:
         dtype = theta.vector.dtype
         self.device = device
         self.theta = theta
         self.grad = Parameters(device.empty(theta.vector.shape, dtype), theta.layer_sizes)
-        self.network = Network(device, theta.W, theta.b, activation, dtype)
+        self.network = Network(device, theta.W, theta.b, activations, dtype)
         self.alpha = alpha
         self.loss = device.accumulator()
         self._to_gradient = getattr(device, loss.gradient)

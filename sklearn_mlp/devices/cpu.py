@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import issparse
-from scipy.special import expit, xlogy
+from scipy.special import expit, ndtr, xlogy
 
 from sklearn_mlp.devices.rows import HostRows, is_memory_mapped
 
 Array = npt.NDArray[Any]
+
+LEAK = 0.01  # the slope of leaky_relu below 0
+# The fixed point of zero mean and unit variance (Klambauer et al., NeurIPS 2017).
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 class CPU:
@@ -173,6 +177,83 @@ class CPU:
     @classmethod
     def relu_backward(cls, A: Array, dA: Array, db: Array) -> None:
         dA *= A > 0
+        cls.column_sums(dA, db)
+
+    @staticmethod
+    def leaky_relu(Z: Array, b: Array) -> None:
+        Z += b
+        np.maximum(Z, LEAK * Z, out=Z)
+
+    @classmethod
+    def leaky_relu_backward(cls, A: Array, dA: Array, db: Array) -> None:
+        dA *= np.where(A > 0, 1, LEAK).astype(A.dtype)
+        cls.column_sums(dA, db)
+
+    @staticmethod
+    def elu(Z: Array, b: Array) -> None:
+        Z += b
+        np.copyto(Z, np.expm1(Z), where=Z < 0)
+
+    @classmethod
+    def elu_backward(cls, A: Array, dA: Array, db: Array) -> None:
+        dA *= np.minimum(A, 0) + 1
+        cls.column_sums(dA, db)
+
+    @staticmethod
+    def selu(Z: Array, b: Array) -> None:
+        Z += b
+        np.copyto(Z, SELU_ALPHA * np.expm1(Z), where=Z < 0)
+        Z *= SELU_SCALE
+
+    @classmethod
+    def selu_backward(cls, A: Array, dA: Array, db: Array) -> None:
+        dA *= np.where(A > 0, SELU_SCALE, A + SELU_SCALE * SELU_ALPHA).astype(A.dtype)
+        cls.column_sums(dA, db)
+
+    @staticmethod
+    def softplus(Z: Array, b: Array) -> None:
+        Z += b
+        np.logaddexp(Z, 0, out=Z)
+
+    @classmethod
+    def softplus_backward(cls, A: Array, dA: Array, db: Array) -> None:
+        dA *= -np.expm1(-A)
+        cls.column_sums(dA, db)
+
+    # Where f' cannot be read off A, the forward kernel leaves it in D.
+
+    @staticmethod
+    def gelu(Z: Array, b: Array, D: Array) -> None:
+        """f(z) = z Phi(z), with Phi the distribution function of the normal distribution."""
+        Z += b
+        ndtr(Z, out=D)
+        density = np.exp(-0.5 * Z * Z) / np.sqrt(2 * np.pi).astype(Z.dtype)
+        density *= Z
+        Z *= D
+        D += density
+
+    @staticmethod
+    def silu(Z: Array, b: Array, D: Array) -> None:
+        """f(z) = z p, with p = logistic(z); f' = p (1 + z - f)."""
+        Z += b
+        p = expit(Z)
+        D[...] = Z
+        Z *= p
+        D -= Z
+        D += 1
+        D *= p
+
+    @staticmethod
+    def mish(Z: Array, b: Array, D: Array) -> None:
+        """f(z) = z t, with t = tanh(softplus(z)); f' = t + z logistic(z) (1 - t^2)."""
+        Z += b
+        t = np.tanh(np.logaddexp(Z, 0))
+        D[...] = t + Z * expit(Z) * (1 - t * t)
+        Z *= t
+
+    @classmethod
+    def derivative_backward(cls, D: Array, dA: Array, db: Array) -> None:
+        dA *= D
         cls.column_sums(dA, db)
 
     # -- output activations, which are identity and these: Z <- f(Z + b) ----------------------------------------------

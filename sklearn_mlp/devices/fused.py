@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sklearn_mlp.devices.cpu import CPU
+from sklearn_mlp.devices.cpu import CPU, LEAK
 
 Array = npt.NDArray[Any]
 
@@ -97,6 +97,36 @@ def _tanh_backward(A, dA, db):
     for i in range(A.shape[0]):
         for j in range(A.shape[1]):
             dz = dA[i, j] * (one - A[i, j] * A[i, j])
+            dA[i, j] = dz
+            db[j] += dz
+
+
+@kernel
+def _leaky_relu(Z, b):
+    zero, leak = Z.dtype.type(0), Z.dtype.type(LEAK)
+    for i in range(Z.shape[0]):
+        for j in range(Z.shape[1]):
+            z = Z[i, j] + b[j]
+            Z[i, j] = leak * z if z < zero else z
+
+
+@kernel
+def _leaky_relu_backward(A, dA, db):
+    zero, leak = A.dtype.type(0), A.dtype.type(LEAK)
+    db[:] = 0
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            dz = dA[i, j] if A[i, j] > zero else leak * dA[i, j]
+            dA[i, j] = dz
+            db[j] += dz
+
+
+@kernel
+def _derivative_backward(D, dA, db):
+    db[:] = 0
+    for i in range(D.shape[0]):
+        for j in range(D.shape[1]):
+            dz = dA[i, j] * D[i, j]
             dA[i, j] = dz
             db[j] += dz
 
@@ -248,6 +278,9 @@ class FusedCPU(CPU):
     relu_backward = staticmethod(_relu_backward)
     logistic_backward = staticmethod(_logistic_backward)
     tanh_backward = staticmethod(_tanh_backward)
+    leaky_relu = staticmethod(_leaky_relu)
+    leaky_relu_backward = staticmethod(_leaky_relu_backward)
+    derivative_backward = staticmethod(_derivative_backward)
     column_sums = staticmethod(_column_sums)
     logistic_log_loss = staticmethod(_logistic_log_loss)
     squared_error = staticmethod(_squared_error)

@@ -23,8 +23,8 @@ Array = Any
 
 
 def _activation(kernel: Any) -> Any:
-    def activate(Z: Array, b: Array) -> None:
-        kernel(b, Z)
+    def activate(Z: Array, b: Array, *derivative: Array) -> None:
+        kernel(b, Z, *derivative)
 
     return staticmethod(activate)
 
@@ -159,10 +159,22 @@ class CUDA:
     logistic = expit = _activation(kernels.logistic)
     tanh = _activation(kernels.tanh)
     relu = _activation(kernels.relu)
+    leaky_relu = _activation(kernels.leaky_relu)
+    elu = _activation(kernels.elu)
+    selu = _activation(kernels.selu)
+    softplus = _activation(kernels.softplus)
+    gelu = _activation(kernels.gelu)
+    silu = _activation(kernels.silu)
+    mish = _activation(kernels.mish)
     exp = _activation(kernels.exp)
     logistic_backward = _activation_backward(kernels.logistic_backward)
     tanh_backward = _activation_backward(kernels.tanh_backward)
     relu_backward = _activation_backward(kernels.relu_backward)
+    leaky_relu_backward = _activation_backward(kernels.leaky_relu_backward)
+    elu_backward = _activation_backward(kernels.elu_backward)
+    selu_backward = _activation_backward(kernels.selu_backward)
+    softplus_backward = _activation_backward(kernels.softplus_backward)
+    derivative_backward = _activation_backward(kernels.derivative_backward)
 
     @classmethod
     def identity_backward(cls, A: Array, dA: Array, db: Array) -> None:

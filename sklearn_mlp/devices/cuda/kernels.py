@@ -5,6 +5,8 @@ T is the precision of the network. `Z` and `loss` and the like, among the output
 
 import cupy
 
+from sklearn_mlp.devices.cpu import LEAK, SELU_ALPHA, SELU_SCALE
+
 # Threads of a kernel that adds to an accumulator: each has a place of its own in it, so the sum depends on nothing but
 # the numbers. Enough to keep the memory of a large GPU busy, and 1 MB to add up once an epoch.
 WORKERS = 2**17
@@ -29,10 +31,47 @@ identity = _activation("identity", "z")
 logistic = _activation("logistic", "T(1) / (T(1) + exp(-z))")
 tanh = _activation("tanh", "tanh(z)")
 relu = _activation("relu", "z < T(0) ? T(0) : z")  # in this order NaN stays NaN
+leaky_relu = _activation("leaky_relu", f"z < T(0) ? T({LEAK}) * z : z")
+elu = _activation("elu", "z < T(0) ? expm1(z) : z")
+selu = _activation("selu", f"T({SELU_SCALE}) * (z < T(0) ? T({SELU_ALPHA}) * expm1(z) : z)")
+softplus = _activation("softplus", "(z < T(0) ? T(0) : z) + log1p(exp(-abs(z)))")
 exp = _activation("exp", "exp(z)")
 logistic_backward = _activation_backward("logistic", "dA * (A * (T(1) - A))")
 tanh_backward = _activation_backward("tanh", "dA * (T(1) - A * A)")
 relu_backward = _activation_backward("relu", "A > T(0) ? dA : T(0)")
+
+leaky_relu_backward = _activation_backward("leaky_relu", f"A > T(0) ? dA : T({LEAK}) * dA")
+elu_backward = _activation_backward("elu", "A > T(0) ? dA : dA * (A + T(1))")
+selu_backward = _activation_backward(
+    "selu", f"A > T(0) ? T({SELU_SCALE}) * dA : dA * (A + T({SELU_SCALE * SELU_ALPHA}))"
+)
+softplus_backward = _activation_backward("softplus", "dA * -expm1(-A)")
+derivative_backward = _activation_backward("derivative", "dA * A")
+
+
+def _activation_with_derivative(name, operation):
+    return cupy.ElementwiseKernel("T b", "T Z, T D", f"const T z = Z + b; {operation}", f"mlp_{name}")
+
+
+gelu = _activation_with_derivative(
+    "gelu",
+    """
+    const T p = T(0.5) * erfc(z * T(-0.7071067811865476));
+    Z = z * p;
+    D = p + z * T(0.3989422804014327) * exp(T(-0.5) * z * z);
+    """,
+)
+silu = _activation_with_derivative(
+    "silu", "const T p = T(1) / (T(1) + exp(-z)); Z = z * p; D = p * (T(1) + z * (T(1) - p));"
+)
+mish = _activation_with_derivative(
+    "mish",
+    """
+    const T t = tanh((z < T(0) ? T(0) : z) + log1p(exp(-abs(z)))), p = T(1) / (T(1) + exp(-z));
+    Z = z * t;
+    D = t + z * p * (T(1) - t * t);
+    """,
+)
 
 # log(sum(exp(z))) of each row in one pass: the largest z so far, and the sum so far relative to it (Milakov and
 # Gimelshein, "Online normalizer calculation for softmax", 2018). In double, so that differences to it keep all digits.
