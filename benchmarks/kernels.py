@@ -34,7 +34,7 @@ def calls(dtype):
     yield "sgd_step", lambda device: device.sgd_step(theta, grad, m, 1e-3, 0.9, True, 79_000, 1e-6, loss, 1.0)
     yield (
         "adam_step",
-        lambda device: device.adam_step(theta, grad, m, v, 1e-3, 0.9, 0.999, 1e-8, 79_000, 1e-6, loss, 1.0),
+        lambda device: device.adam_step(theta, grad, m, v, 1e-3, 0.9, 0.999, 1e-8, 79_000, 1e-6, 0.0, loss, 1.0),
     )
 
 

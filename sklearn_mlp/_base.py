@@ -49,10 +49,13 @@ class BaseMLP(BaseEstimator, ABC):
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate": [
+            StrOptions({"constant", "invscaling", "adaptive", "cosine", "linear", "one_cycle"}),
+            callable,
+        ],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -72,6 +75,9 @@ class BaseMLP(BaseEstimator, ABC):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
         "dtype": [StrOptions({"float32", "float64"}), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "warmup_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -102,6 +108,9 @@ class BaseMLP(BaseEstimator, ABC):
         max_fun,
         device,
         dtype,
+        weight_decay,
+        warmup_fraction,
+        max_grad_norm,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -128,6 +137,9 @@ class BaseMLP(BaseEstimator, ABC):
         self.max_fun = max_fun
         self.device = device
         self.dtype = dtype
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        self.max_grad_norm = max_grad_norm
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
@@ -138,6 +150,10 @@ class BaseMLP(BaseEstimator, ABC):
     @abstractmethod
     def _stratify_by(self, target):
         """(the class of each row as an int, or None; the names of the classes) for the split of early stopping."""
+
+    def _weigh_classes(self, y, sample_weight, dtype, incremental, device):
+        """`sample_weight`, times the weight of each sample's class where there are such."""
+        return sample_weight
 
     @abstractmethod
     def _score_prediction(self, target, prediction, sample_weight):
@@ -168,6 +184,7 @@ class BaseMLP(BaseEstimator, ABC):
             rows_of_X = np.empty((X.shape[0], 0))
             sample_weight = _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype)
         target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
+        sample_weight = self._weigh_classes(y, sample_weight, dtype, incremental, device)
         loss = LOSSES[loss_name]
         layer_sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
 
@@ -192,8 +209,11 @@ class BaseMLP(BaseEstimator, ABC):
         has_history = resume and hasattr(self, "loss_curve_")
         if not has_history:
             self.loss_curve_ = []
+            self.learning_rate_curve_ = []
             self.validation_scores_ = None
             self.t_ = 0
+        if not hasattr(self, "learning_rate_curve_"):
+            self.learning_rate_curve_ = []
         if not has_history or not incremental:
             # A refit under warm_start is judged by its own epochs, as its data may be others.
             self.best_loss_ = self.best_validation_score_ = None

@@ -4,7 +4,7 @@
 predict whenever training stops.
 """
 
-from math import inf, isfinite
+from math import ceil, inf, isfinite
 from numbers import Integral
 
 import numpy as np
@@ -14,7 +14,16 @@ from sklearn_mlp._validation import check_batch_size, warn
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.optimizers import SGD, Adam
-from sklearn_mlp.core.schedules import Adaptive, Constant, InverseScaling
+from sklearn_mlp.core.schedules import (
+    Adaptive,
+    ByProgress,
+    Constant,
+    InverseScaling,
+    cosine,
+    linear,
+    one_cycle,
+    warmed_up,
+)
 from sklearn_mlp.core.training import Patience, train
 
 NON_FINITE = (
@@ -23,7 +32,7 @@ NON_FINITE = (
 
 
 def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=None):
-    """Train with 'sgd' or 'adam'.
+    """Train with 'sgd', 'adam' or 'adamw'.
 
     Parameters
     ----------
@@ -42,6 +51,11 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
     device, theta = objective.device, objective.theta.vector
     X = device.hold(X, theta.dtype, gather=mlp.shuffle or rows is not None)
     incremental = state is not None
+    if incremental and (callable(mlp.learning_rate) or mlp.learning_rate in ("cosine", "linear", "one_cycle")):
+        raise ValueError(
+            f"learning_rate={mlp.learning_rate!r} runs over the max_iter epochs of fit, and partial_fit does not know "
+            "how many there will be. Use learning_rate='constant', and set_params(learning_rate_init=...) in between."
+        )
     state = state or {}
     if rows_val is not None:
         validate = _make_validation(mlp, objective, (X, target, sample_weight), rows_val)
@@ -55,7 +69,8 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
     batch_size = check_batch_size(mlp.batch_size, n_rows)
     batches = Batches(device, X, target, sample_weight, dtype=theta.dtype, batch_size=batch_size, rows=rows)
     optimizer = _make_optimizer(mlp, device, objective.theta, state.get("optimizer", {}))
-    schedule = _make_schedule(mlp, state.get("learning_rate", mlp.learning_rate_init))
+    n_steps = mlp.max_iter * ceil(n_rows / batch_size)
+    schedule = _make_schedule(mlp, state.get("learning_rate", mlp.learning_rate_init), n_steps)
     best = -inf if mlp.best_loss_ is None else -mlp.best_loss_
     patience = Patience(mlp.tol, mlp.n_iter_no_change, best, state.get("n_no_improvement", 0))
     epochs = train(
@@ -65,6 +80,7 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
         batches,
         patience,
         max_iter=1 if incremental else mlp.max_iter,
+        max_grad_norm=None if mlp.max_grad_norm is None else float(mlp.max_grad_norm),
         t=mlp.t_,
         random_state=random_state if mlp.shuffle else None,
         validate=validate,
@@ -157,11 +173,21 @@ def fit_lbfgs(mlp, objective, data):
 def _make_optimizer(mlp, device, theta, state):
     if mlp.solver == "sgd":
         return SGD(device, theta, float(mlp.momentum), bool(mlp.nesterovs_momentum), **state)
-    return Adam(device, theta, float(mlp.beta_1), float(mlp.beta_2), float(mlp.epsilon), **state)
+    weight_decay = float(mlp.weight_decay) if mlp.solver == "adamw" else 0.0
+    return Adam(device, theta, float(mlp.beta_1), float(mlp.beta_2), float(mlp.epsilon), weight_decay, **state)
 
 
-def _make_schedule(mlp, learning_rate):
+def _make_schedule(mlp, learning_rate, n_steps):
     learning_rate_init = float(mlp.learning_rate_init)
+    if callable(mlp.learning_rate):
+        return ByProgress(learning_rate_init, mlp.learning_rate, n_steps)
+    if mlp.learning_rate == "one_cycle":
+        warmup_fraction = 0.3 if mlp.warmup_fraction == "auto" else float(mlp.warmup_fraction)
+        return ByProgress(learning_rate_init, one_cycle(warmup_fraction), n_steps)
+    if mlp.learning_rate in ("cosine", "linear"):
+        warmup_fraction = 0.0 if mlp.warmup_fraction == "auto" else float(mlp.warmup_fraction)
+        factor = {"cosine": cosine, "linear": linear}[mlp.learning_rate]
+        return ByProgress(learning_rate_init, warmed_up(factor, warmup_fraction), n_steps)
     if mlp.solver == "sgd" and mlp.learning_rate == "invscaling":
         return InverseScaling(float(learning_rate), learning_rate_init, float(mlp.power_t))
     if mlp.solver == "sgd" and mlp.learning_rate == "adaptive":
@@ -193,6 +219,7 @@ def _record(mlp, epoch, n_rows, best):
     mlp.t_ += n_rows
     mlp.loss_ = epoch.loss
     mlp.loss_curve_.append(epoch.loss)
+    mlp.learning_rate_curve_.append(epoch.learning_rate)
     if epoch.score is None:
         mlp.best_loss_ = -best
     else:

@@ -4,6 +4,8 @@ import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -13,7 +15,7 @@ from sklearn.utils.multiclass import (
 )
 
 from sklearn_mlp._base import BaseMLP, solver_is_stochastic
-from sklearn_mlp._validation import on_gpu
+from sklearn_mlp._validation import on_gpu, to_host
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -43,10 +45,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         - 'silu': f(z) = z / (1 + exp(-z)) [8]_.
         - 'mish': f(z) = z tanh(log(1 + exp(z))) [9]_.
 
-    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+    solver : {'lbfgs', 'sgd', 'adam', 'adamw'}, default='adam'
         The method that finds the weights.
 
         - 'adam': stochastic steps scaled by running moments of the gradient [1]_. Suits most data sets.
+        - 'adamw': 'adam' with `weight_decay` [11]_.
         - 'sgd': stochastic gradient descent, with momentum [2]_ and a schedule for the learning rate.
         - 'lbfgs': a full-batch quasi-Newton method [3]_. Suits small data sets.
 
@@ -59,13 +62,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Samples in a mini-batch. 'auto' is ``min(200, n_samples)``. Ignored by 'lbfgs', which uses all samples in
         every step.
 
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate. Only used by 'sgd'.
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'linear', 'one_cycle'} or callable, \
+            default='constant'
+        Schedule of the learning rate. 'invscaling' and 'adaptive' are for 'sgd', and mean 'constant' to 'adam' and
+        'adamw', as in scikit-learn; 'lbfgs' ignores all.
 
         - 'constant': `learning_rate_init` throughout.
         - 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after an epoch, with t the samples seen so far.
         - 'adaptive': `learning_rate_init`, and a fifth of the current rate whenever patience (see
           `n_iter_no_change`) ends, until the rate is 1e-6 or less.
+        - 'cosine', 'linear': from `learning_rate_init` to 0 along half a cosine [12]_, or in a straight line, after a
+          linear rise in the first `warmup_fraction` of the steps.
+        - 'one_cycle': from a 25th of `learning_rate_init` up to it in the first `warmup_fraction` of the steps, then
+          down to a 250,000th, each along half a cosine [13]_.
+        - callable: `learning_rate_init` times what it returns for the progress, a float between 0 and 1.
+
+        The last four change the rate in every step, and run over `max_iter` epochs: a training that patience (see
+        `n_iter_no_change`) ends before does not get to the end of its schedule. They are not for `partial_fit`.
 
     learning_rate_init : float, default=0.001
         The (initial) step size. Ignored by 'lbfgs'.
@@ -135,6 +148,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Precision of training and of the model, and so of its probabilities. None is float32 for X of
         float32, and float64 for any other. A batch of X is cast when it is used, so that X itself is not copied.
 
+    weight_decay : float, default=0.01
+        In each step of 'adamw', weights (not biases) lose this share of themselves times the learning rate, whatever
+        their gradient. `alpha` has its effect besides. Ignored by other solvers.
+
+    warmup_fraction : float or 'auto', default='auto'
+        The share of the steps, in [0, 1), in which the schedules 'cosine', 'linear' and 'one_cycle' rise. 'auto' is 0.3
+        for 'one_cycle' and 0 for the others.
+
+    max_grad_norm : float or None, default=None
+        The greatest Euclidean norm of a step's gradient, of all weights and biases together: a longer one is
+        shortened to it [14]_. `alpha`'s part of the gradient does not count. Ignored by 'lbfgs'.
+
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Weight of each class: ``{label: weight}``, or for multilabel classification such a dict for each column, whose
+        weights are multiplied. Samples weigh as much as their class, times `sample_weight`, in the loss and in the
+        validation score. 'balanced' is ``n_samples / (n_classes * count of the class)``; not for `partial_fit`. None is
+        a weight of 1 for each.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -152,6 +183,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     loss_curve_ : list of float
         The loss of each epoch or iteration; `warm_start` and `partial_fit` append to it.
+
+    learning_rate_curve_ : list of float
+        The learning rate of the last step of each epoch. Empty for 'lbfgs'.
 
     best_loss_ : float or None
         The least of `loss_curve_`; None with `early_stopping`.
@@ -220,6 +254,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     .. [8] D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", 2016. :arxiv:`1606.08415`
     .. [9] D. Misra, "Mish: A self regularized non-monotonic activation function", BMVC 2020. :arxiv:`1908.08681`
     .. [10] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015. :arxiv:`1502.01852`
+    .. [11] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019. :arxiv:`1711.05101`
+    .. [12] I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts", ICLR 2017.
+       :arxiv:`1608.03983`
+    .. [13] L. N. Smith and N. Topin, "Super-convergence: Very fast training of neural networks using large learning
+       rates", 2018. :arxiv:`1708.07120`
+    .. [14] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+       :arxiv:`1211.5063`
 
     Examples
     --------
@@ -235,6 +276,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     0.9...
     """
 
+    _parameter_constraints: dict = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
     loss = "log_loss"
 
     def __init__(
@@ -265,6 +310,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         max_fun=15000,
         device="cpu",
         dtype=None,
+        weight_decay=0.01,
+        warmup_fraction="auto",
+        max_grad_norm=None,
+        class_weight=None,
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -292,7 +341,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             max_fun=max_fun,
             device=device,
             dtype=dtype,
+            weight_decay=weight_decay,
+            warmup_fraction=warmup_fraction,
+            max_grad_norm=max_grad_norm,
         )
+        self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -504,6 +557,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
+
+    def _weigh_classes(self, y, sample_weight, dtype, incremental, device):
+        if self.class_weight is None:
+            return sample_weight
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' is not possible with partial_fit, which sees a part of y only. Pass weights: "
+                "dict(zip(classes, sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y)))."
+            )
+        weights = compute_sample_weight(self.class_weight, to_host(y, device)).astype(dtype)
+        return weights if sample_weight is None else weights * sample_weight
 
     def _stratify_by(self, target):
         if target.ndim == 1:

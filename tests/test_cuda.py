@@ -152,6 +152,8 @@ def test_waits_and_copies_do_not_grow_with_the_batches(params, sparse, cupy):
         # 5 products; relu, the sum of exp, softmax's loss; the sums and the relu on the way back; Adam; the rows.
         ({}, 12),
         ({"solver": "sgd"}, 12),
+        ({"solver": "adamw", "learning_rate": "cosine"}, 12),
+        ({"max_grad_norm": 1.0}, 14),
         ({"hidden_layer_sizes": (5, 5)}, 17),
         ({"hidden_layer_sizes": ()}, 7),
         ({"estimator": MLPClassifier, "y": LABELS}, 11),
@@ -201,7 +203,7 @@ def test_memory_is_given_back(error, cupy):
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    solver=st.sampled_from(["adam", "sgd", "lbfgs"]),
+    solver=st.sampled_from(["adam", "adamw", "sgd", "lbfgs"]),
     activation=st.sampled_from([*ACTIVATIONS]),
     hidden_layer_sizes=st.lists(st.integers(1, 40), max_size=3),
     batch_size=st.integers(1, 90),
@@ -210,7 +212,9 @@ def test_memory_is_given_back(error, cupy):
     weights=st.sampled_from([None, "some zero", "float32"]),
     early_stopping=st.booleans(),
     shuffle=st.booleans(),
-    learning_rate=st.sampled_from(["constant", "invscaling", "adaptive"]),
+    learning_rate=st.sampled_from(["constant", "invscaling", "adaptive", "cosine", "linear", "one_cycle"]),
+    weight_decay=st.sampled_from([0.0, 1.0]),
+    max_grad_norm=st.sampled_from([None, 0.1]),
     momentum=st.sampled_from([0.0, 0.9]),
     nesterovs_momentum=st.booleans(),
     alpha=st.sampled_from([0.0, 0.1]),

@@ -52,6 +52,7 @@ KERNELS = [
     "poisson_deviance",
     "logistic_log_loss",
     "softmax_log_loss",
+    "clip_norm",
     "sgd_step",
     "adam_step",
     "gather",
@@ -81,6 +82,7 @@ def calls(cupy, monkeypatch):
         for activation in ACTIVATIONS:
             for inputs in (X, csr_array(X), (10 * X).astype(np.int8)):
                 MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
+        MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0).fit(X, labels)
         MLPClassifier(**common, dtype=dtype, solver="sgd").fit(X, labels > 1, sample_weight=labels + 1).predict(X)
         for loss in ("squared_error", "poisson"):
             MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, labels).predict(X)

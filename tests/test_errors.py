@@ -33,7 +33,7 @@ BAD_PARAMETERS = [
     ("alpha", -1e-3),
     ("batch_size", 0),
     ("batch_size", "all"),
-    ("learning_rate", "cosine"),
+    ("learning_rate", "sine"),
     ("learning_rate_init", 0),
     ("power_t", -1),
     ("max_iter", 0),

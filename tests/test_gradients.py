@@ -43,7 +43,7 @@ def _evaluate(objective, X, y, sample_weight, scale, at):
     device = objective.device
     device.write(at, out=objective.theta.vector)
     (batch,) = Batches(device, device.hold(X, at.dtype, True), y, sample_weight, dtype=at.dtype, batch_size=len(y))
-    objective.backpropagate(batch.X, batch.y, batch.sample_weight, scale)
+    objective.backpropagate(*batch[:3], scale)
     return device.collect(objective.loss), device.home(objective.grad.vector).copy()
 
 

@@ -178,7 +178,7 @@ def test_default_parameters_are_those_of_scikit_learn():
     for kind in ("MLPClassifier", "MLPRegressor"):
         theirs = getattr(sklearn.neural_network, kind)()
         ours = getattr(sklearn_mlp, kind)()
-        assert ours.get_params() == {**theirs.get_params(), "device": "cpu", "dtype": None}
+        assert ours.get_params().items() >= theirs.get_params().items()
         parameters = list(signature(type(theirs)).parameters.values())
         assert list(signature(type(ours)).parameters.values())[: len(parameters)] == parameters
 

@@ -1,7 +1,7 @@
 """The rows of a data set, dealt out in mini-batches."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,8 @@ from sklearn_mlp.devices import Device
 Array = npt.NDArray[Any]
 
 
-class Batch(NamedTuple):
-    """Some rows of the data; `total_weight` is the sum of their weights, or their number if they have none."""
-
-    X: Any
-    y: Any
-    sample_weight: Any
-    total_weight: float
+# X, y and sample_weight of some rows, and the sum of their weights, or their number if they have none.
+Batch = tuple[Any, Any, Any, float]
 
 
 class Batches:
@@ -75,7 +70,7 @@ class Batches:
             sample_weight = self.device.place(sample_weight)
         for i, X in enumerate(self.X.batches(self.rows, self.batch_size)):
             rows = slice(starts[i], starts[i] + X.shape[0])
-            yield Batch(
+            yield (
                 X,
                 None if y is None else y[rows],
                 None if sample_weight is None else sample_weight[rows],

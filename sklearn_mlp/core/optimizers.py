@@ -61,7 +61,11 @@ class SGD:
 
 
 class Adam:
-    """Adaptive moment estimation (Kingma & Ba, ICLR 2015), with the bias corrections in the step size."""
+    """Adaptive moment estimation (Kingma & Ba, ICLR 2015), with the bias corrections in the step size.
+
+    With `weight_decay` the weights shrink by learning_rate * weight_decay in each step, aside from the gradient: AdamW
+    (Loshchilov & Hutter, ICLR 2019).
+    """
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Adam:
         beta_1: float,
         beta_2: float,
         epsilon: float,
+        weight_decay: float = 0.0,
         *,
         t: int = 0,
         m: Array | None = None,
@@ -81,6 +86,7 @@ class Adam:
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.weight_decay = weight_decay
         self.t = t
         self.m = device.zeros(theta.vector.shape, theta.vector.dtype) if m is None else device.own(m)
         self.v = device.zeros(theta.vector.shape, theta.vector.dtype) if v is None else device.own(v)
@@ -99,6 +105,7 @@ class Adam:
             self.epsilon,
             self.n_weights,
             l2,
+            learning_rate * self.weight_decay,
             loss,
             share,
         )

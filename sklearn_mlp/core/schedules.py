@@ -1,4 +1,7 @@
-"""Learning-rate schedules: the rate of the next epoch, and what to do when training has stopped to improve."""
+"""Learning-rate schedules: the rate of the next step, and what to do when training has stopped to improve."""
+
+from collections.abc import Callable
+from math import cos, inf, pi
 
 
 class Constant:
@@ -7,11 +10,15 @@ class Constant:
     Attributes
     ----------
     learning_rate : float
-        The rate of the next step.
+        The rate of the last step, or of the next one if there was none.
     """
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
+
+    def step(self) -> float:
+        """The rate of the next step, which is now taken."""
+        return self.learning_rate
 
     def epoch_ends(self, t: int) -> None:
         """Note that training has now seen `t` rows."""
@@ -41,3 +48,67 @@ class Adaptive(Constant):
             return True, "Learning rate too small. Stopping."
         self.learning_rate /= 5.0
         return False, f"Setting learning rate to {self.learning_rate:f}"
+
+
+class ByProgress(Constant):
+    """learning_rate_init times a factor of the progress, which is (step + 1/2) / n_steps for steps from 0.
+
+    Raises
+    ------
+    ValueError
+        At a step whose factor is not a finite number of 0 or more.
+    """
+
+    def __init__(self, learning_rate_init: float, factor: Callable[[float], float], n_steps: int) -> None:
+        super().__init__(learning_rate_init)
+        self.learning_rate_init = learning_rate_init
+        self.factor = factor
+        self.n_steps = n_steps
+        self.n_taken = 0
+
+    def step(self) -> float:
+        progress = (self.n_taken + 0.5) / self.n_steps
+        factor = float(self.factor(progress))
+        if not 0 <= factor < inf:
+            raise ValueError(
+                f"learning_rate({progress}) is {factor}; the factor of learning_rate_init must be finite and >= 0."
+            )
+        self.n_taken += 1
+        self.learning_rate = self.learning_rate_init * factor
+        return self.learning_rate
+
+
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * 0.5 * (1 + cos(pi * progress))
+
+
+def cosine(progress: float) -> float:
+    """From 1 to 0 along half a cosine (Loshchilov & Hutter, ICLR 2017)."""
+    return _half_cosine(1, 0, progress)
+
+
+def linear(progress: float) -> float:
+    """From 1 to 0 in a straight line."""
+    return 1 - progress
+
+
+def warmed_up(factor: Callable[[float], float], warmup_fraction: float) -> Callable[[float], float]:
+    """`factor` in what follows a linear rise from 0 to 1 in the first `warmup_fraction`."""
+
+    def warmed(progress: float) -> float:
+        if progress < warmup_fraction:
+            return progress / warmup_fraction
+        return factor((progress - warmup_fraction) / (1 - warmup_fraction))
+
+    return warmed
+
+
+def one_cycle(warmup_fraction: float) -> Callable[[float], float]:
+    """From 1/25 up to 1, and down to 1/250,000, each along half a cosine (Smith & Topin, 2018)."""
+
+    def factor(progress: float) -> float:
+        if progress < warmup_fraction:
+            return _half_cosine(1 / 25, 1, progress / warmup_fraction)
+        return _half_cosine(1, 1 / 250_000, (progress - warmup_fraction) / (1 - warmup_fraction))
+
+    return factor

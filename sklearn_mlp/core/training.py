@@ -21,11 +21,13 @@ Array = npt.NDArray[Any]
 class Epoch(NamedTuple):
     """The record of one epoch.
 
-    `loss` is the mean over the rows of the batches' losses, each taken before its step; `score` is the validation
-    score. `plateau` says what was done about patience at its end, and is empty before.
+    `loss` is the mean over the rows of the batches' losses, each taken before its step; `learning_rate` is that of the
+    last step; `score` is the validation score. `plateau` says what was done about patience at its end, and is empty
+    before.
     """
 
     loss: float
+    learning_rate: float
     score: float | None
     plateau: str = ""
     stop: bool = False
@@ -86,20 +88,25 @@ class Objective:
         self.network.backward(X, Z, self.grad)
 
 
-def run_epoch(objective: Objective, optimizer: Optimizer, batches: Batches, learning_rate: float) -> float:
+def run_epoch(
+    objective: Objective, optimizer: Optimizer, schedule: Constant, batches: Batches, max_grad_norm: float | None
+) -> float:
     """One step for each batch; the mean of the batches' losses over the rows.
 
     A batch whose weights sum to zero says nothing, and is passed over.
     """
+    device = objective.device
     n_rows = 0
     for X, y, sample_weight, total_weight in batches:
         if total_weight == 0:
             continue
         n = X.shape[0]
         objective.backpropagate(X, y, sample_weight, 1 / total_weight, n)
-        optimizer.step(objective.grad.vector, learning_rate, objective.alpha / total_weight, objective.loss, n)
+        if max_grad_norm is not None:
+            device.clip_norm(objective.grad.vector, max_grad_norm)
+        optimizer.step(objective.grad.vector, schedule.step(), objective.alpha / total_weight, objective.loss, n)
         n_rows += n
-    return objective.device.collect(objective.loss) / n_rows if n_rows else inf
+    return device.collect(objective.loss) / n_rows if n_rows else inf
 
 
 def train(
@@ -110,6 +117,7 @@ def train(
     patience: Patience,
     *,
     max_iter: int,
+    max_grad_norm: float | None,
     t: int,
     random_state: np.random.RandomState | None,
     validate: Callable[[], float] | None,
@@ -119,6 +127,8 @@ def train(
 
     Parameters
     ----------
+    max_grad_norm : float or None
+        Longer gradients (of the loss, without the penalty) are shortened to this.
     t : int
         Rows seen in earlier training; for the schedule.
     random_state : RandomState or None
@@ -132,12 +142,13 @@ def train(
     for _ in range(max_iter):
         if random_state is not None:
             batches.shuffle(random_state)
-        loss = run_epoch(objective, optimizer, batches, schedule.learning_rate)
+        loss = run_epoch(objective, optimizer, schedule, batches, max_grad_norm)
+        learning_rate = schedule.learning_rate
         score = validate() if validate is not None else None
         t += batches.n_rows
         schedule.epoch_ends(t)
         if not isfinite(loss):
-            yield Epoch(loss, score, stop=True)
+            yield Epoch(loss, learning_rate, score, stop=True)
             return
         is_best = patience.update(-loss if score is None else score)
         if is_best and best_theta is not None:
@@ -146,8 +157,8 @@ def train(
             stop, what = schedule.plateau()
             if not stop:
                 patience.count = 0
-            yield Epoch(loss, score, what, stop)
+            yield Epoch(loss, learning_rate, score, what, stop)
             if stop:
                 return
         else:
-            yield Epoch(loss, score)
+            yield Epoch(loss, learning_rate, score)

@@ -337,6 +337,13 @@ class CPU:
             dZ *= (weight * scale)[:, np.newaxis]
             loss += share * scale * float(np.dot(L, weight))
 
+    @staticmethod
+    def clip_norm(grad: Array, max_norm: float) -> None:
+        """Shorten `grad` to `max_norm` if it is longer."""
+        norm = float(np.sqrt(np.dot(grad, grad)))
+        if norm > max_norm:
+            grad *= max_norm / norm
+
     # -- optimizer steps on flat vectors; `grad` is used up ------------------------------------------------------------
     # The gradient of the first `n_weights` parameters, the weights W, has l2 W added to it, and the accumulator `loss`
     # gets `share` times l2/2 |W|^2 from before the step. So one pass over the vectors does all that a step has to do.
@@ -380,11 +387,17 @@ class CPU:
         epsilon: float,
         n_weights: int,
         l2: float,
+        decay: float,
         loss: Array,
         share: float,
     ) -> None:
-        """m, v <- moving averages of g and g^2;  theta <- theta - rate m / (sqrt(v) + epsilon)."""
+        """m, v <- moving averages of g and g^2;  theta <- theta - rate m / (sqrt(v) + epsilon) - decay theta.
+
+        The decay is for the weights alone.
+        """
         cls._add_l2(theta[:n_weights], grad[:n_weights], l2, loss, share)
+        if decay:
+            theta[:n_weights] *= 1 - decay
         m -= grad  # m <- beta_1 m + (1 - beta_1) g, as g + beta_1 (m - g): no temporary
         m *= beta_1
         m += grad

@@ -244,9 +244,9 @@ def _sgd_step(theta, grad, velocity, learning_rate, momentum, nesterov, n_weight
 
 
 @kernel
-def _adam_pass(theta, grad, m, v, rate, beta_1, beta_2, epsilon, l2):
+def _adam_pass(theta, grad, m, v, rate, beta_1, beta_2, epsilon, l2, decay):
     real = theta.dtype.type
-    rate, epsilon, l2 = real(rate), real(epsilon), real(l2)
+    rate, epsilon, l2, keep = real(rate), real(epsilon), real(l2), real(1 - decay)
     keep_m, take_m = real(beta_1), real(1 - beta_1)
     keep_v, take_v = real(beta_2), real(1 - beta_2)
     squares = real(0)
@@ -258,15 +258,15 @@ def _adam_pass(theta, grad, m, v, rate, beta_1, beta_2, epsilon, l2):
         v_i = keep_v * v[i] + take_v * (g * g)
         m[i] = m_i
         v[i] = v_i
-        theta[i] = w - rate * m_i / (np.sqrt(v_i) + epsilon)
+        theta[i] = keep * w - rate * m_i / (np.sqrt(v_i) + epsilon)
     return squares
 
 
 @kernel
-def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2, loss, share):
+def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2, decay, loss, share):
     n = n_weights
-    squares = _adam_pass(theta[:n], grad[:n], m[:n], v[:n], rate, beta_1, beta_2, epsilon, l2)
-    _adam_pass(theta[n:], grad[n:], m[n:], v[n:], rate, beta_1, beta_2, epsilon, 0.0)
+    squares = _adam_pass(theta[:n], grad[:n], m[:n], v[:n], rate, beta_1, beta_2, epsilon, l2, decay)
+    _adam_pass(theta[n:], grad[n:], m[n:], v[n:], rate, beta_1, beta_2, epsilon, 0.0, 0.0)
     loss[0] += share * 0.5 * l2 * squares
 
 

@@ -193,6 +193,10 @@ class CUDA:
         log_sum = kernels.log_sum_exp(Z, b, axis=1)
         _call_loss(kernels.softmax_log_loss, (b, log_sum, y), weight, scale, share, Z, loss)
 
+    @staticmethod
+    def clip_norm(grad: Array, max_norm: float) -> None:
+        kernels.clip_norm(grad.dot(grad), max_norm, grad)
+
     # -- optimizer steps ---------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -227,14 +231,15 @@ class CUDA:
         epsilon: float,
         n_weights: int,
         l2: float,
+        decay: float,
         loss: Array,
         share: float,
     ) -> None:
         n = theta.size
         penalty = share * 0.5 * l2
         kernels.adam_step(
-            grad, rate, beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon, l2, penalty, n_weights, n, theta, m, v, loss,
-            size=min(n, kernels.WORKERS),
+            grad, rate, beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon, l2, 1 - decay, penalty, n_weights, n,
+            theta, m, v, loss, size=min(n, kernels.WORKERS),
         )  # fmt: skip
 
 

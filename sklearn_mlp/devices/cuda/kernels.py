@@ -164,6 +164,12 @@ softmax_log_loss = _loss(
     "raw float64 log_sum, raw I y",
 )
 
+clip_norm = cupy.ElementwiseKernel(
+    "raw T squares, T max_norm",
+    "T grad",
+    "const T norm = sqrt(squares[0]); if (norm > max_norm) grad *= max_norm / norm",
+    "mlp_clip_norm",
+)
 sgd_step = cupy.ElementwiseKernel(
     "raw T grad, T learning_rate, T momentum, bool nesterov, T l2, float64 penalty, int64 n_weights, int64 n",
     "raw T theta, raw T velocity, raw float64 loss",
@@ -183,8 +189,8 @@ sgd_step = cupy.ElementwiseKernel(
     preamble=_PREAMBLE,
 )
 adam_step = cupy.ElementwiseKernel(
-    "raw T grad, T rate, T keep_m, T take_m, T keep_v, T take_v, T epsilon, T l2, float64 penalty, int64 n_weights, "
-    "int64 n",
+    "raw T grad, T rate, T keep_m, T take_m, T keep_v, T take_v, T epsilon, T l2, T keep, float64 penalty, "
+    "int64 n_weights, int64 n",
     "raw T theta, raw T m, raw T v, raw float64 loss",
     """
     T squares = 0;
@@ -196,7 +202,7 @@ adam_step = cupy.ElementwiseKernel(
         const T v_j = keep_v * v[j] + take_v * (g * g);
         m[j] = m_j;
         v[j] = v_j;
-        theta[j] = w - rate * m_j / (sqrt(v_j) + epsilon);
+        theta[j] = (j < n_weights ? keep : T(1)) * w - rate * m_j / (sqrt(v_j) + epsilon);
     }
     loss[i] += penalty * double(squares);
     """,

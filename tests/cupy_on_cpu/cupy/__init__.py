@@ -134,7 +134,10 @@ class ndarray:
         self._array.sum(axis=axis, out=out._array)
         return out
 
-    def dot(self, b, out):
+    def dot(self, b, out=None):
+        if out is None:
+            assert self.ndim == b.ndim == 1
+            return _new(np.dot(self._array, b._array), self, b)
         for operand in (self, b):
             assert operand.flags.c_contiguous or operand.flags.f_contiguous, "CuPy would copy the operand"
             assert not np.may_share_memory(operand._array, out._array), "CuPy would copy the result"
