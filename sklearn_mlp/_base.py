@@ -151,6 +151,10 @@ class BaseMLP(BaseEstimator, ABC):
     def _stratify_by(self, target):
         """(the class of each row as an int, or None; the names of the classes) for the split of early stopping."""
 
+    def _loss_parameters(self, n_outputs, dtype):
+        """What the kernel of the loss takes besides: numbers, and arrays with one for each output."""
+        return ()
+
     def _weigh_classes(self, y, sample_weight, dtype, incremental, device):
         """`sample_weight`, times the weight of each sample's class where there are such."""
         return sample_weight
@@ -227,7 +231,8 @@ class BaseMLP(BaseEstimator, ABC):
         self.__dict__.pop("_training_state", None)
 
         on_device = Parameters(device.own(theta.vector), layer_sizes)
-        objective = Objective(device, on_device, activations, loss, float(self.alpha))
+        loss_parameters = self._loss_parameters(n_outputs, dtype)
+        objective = Objective(device, on_device, activations, loss, float(self.alpha), loss_parameters)
         data = X, target, sample_weight
         try:
             # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.

@@ -1,29 +1,39 @@
 """The regressor: real-valued targets of one or more columns, and the losses that fit them."""
 
+from numbers import Real
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import StrOptions
+from sklearn.metrics import d2_pinball_score, r2_score
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlp._base import BaseMLP, solver_is_stochastic
+from sklearn_mlp._validation import on_gpu
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor.
 
-    Minimises the squared error or the Poisson deviance of a fully connected network. The constructor, the fitted
+    Minimises the squared error, or another loss, of a fully connected network. The constructor, the fitted
     attributes and, for the same seed, the model are those of :class:`sklearn.neural_network.MLPRegressor`; what differs
     is listed in ``docs/differences.md``.
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
+    loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson', 'gamma', 'tweedie'}, \
+            default='squared_error'
         The loss of a sample, with z the output of the network before the output activation.
 
-        - 'squared_error': ``(y - z) ** 2 / 2``.
+        - 'squared_error': ``(y - z) ** 2 / 2``; predicts means.
+        - 'absolute_error': ``|y - z|``; predicts medians.
+        - 'huber': the first up to a distance of `huber_delta`, and from there on a straight line like the second.
+        - 'quantile': the pinball loss; predicts the quantiles of `quantile`.
         - 'poisson': half the Poisson deviance of y >= 0 from the prediction ``exp(z)``.
+        - 'gamma': half the gamma deviance of y > 0 from the prediction ``exp(z)``.
+        - 'tweedie': half the deviance of Tweedie's distribution of power `tweedie_power`, for y >= 0 with many zeros,
+          from the prediction ``exp(z)``.
 
     hidden_layer_sizes : array-like of int of shape (n_layers - 2,), default=(100,)
         The number of neurons in each hidden layer. An int is one hidden layer; ``()`` is none: a linear model.
@@ -157,6 +167,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The greatest Euclidean norm of a step's gradient, of all weights and biases together: a longer one is
         shortened to it [14]_. `alpha`'s part of the gradient does not count. Ignored by 'lbfgs'.
 
+    huber_delta : float, default=1.0
+        Where 'huber' becomes a straight line, in the unit of y. Ignored by other losses.
+
+    quantile : float or sequence of float of shape (n_levels,), default=0.5
+        Level of the quantile for loss='quantile', in (0, 1). A sequence, in increasing order, makes a network with one
+        output for each level, for a y of one column: `predict` gives an array of shape (n_samples, n_levels) whose rows
+        are put in order, so that quantiles do not cross [15]_. Ignored by other losses.
+
+    tweedie_power : float, default=1.5
+        Power of the variance for loss='tweedie', in (1, 2): near 1 like 'poisson', near 2 like 'gamma'. Ignored by
+        other losses.
+
     Attributes
     ----------
     coefs_ : list of ndarray of shape (fan_in, fan_out)
@@ -197,7 +219,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Neurons of the output layer.
 
     out_activation_ : str
-        Activation of the output layer: 'identity' for the squared error, 'exp' for 'poisson'.
+        Activation of the output layer: 'exp' for 'poisson', 'gamma' and 'tweedie', else 'identity'.
 
     device_ : str
         Where the last fit trained: 'cpu', 'cuda:0', ...
@@ -219,7 +241,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     take ``±sqrt(6 / fan_in)`` [10]_, and of 'selu' ``±sqrt(3 / fan_in)`` [7]_.
 
     With several outputs the squared error is reported as their mean and differentiated as their sum, as in
-    scikit-learn.
+    scikit-learn. Other losses are the sum over the outputs.
 
     X of shape (n_samples, n_features) can be dense or sparse (CSR; CSC is converted), in memory or memory-mapped; it is
     read one mini-batch at a time and never written to. With a CUDA device, X and y can be CuPy arrays, or others in the
@@ -251,6 +273,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        rates", 2018. :arxiv:`1708.07120`
     .. [14] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
        :arxiv:`1211.5063`
+    .. [15] V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without crossing",
+       Econometrica 78, 2010. :arxiv:`0704.3649`
 
     Examples
     --------
@@ -270,7 +294,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [
+            StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie"}),
+        ],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "tweedie_power": [Interval(Real, 1, 2, closed="neither")],
     }
 
     def __init__(
@@ -305,6 +334,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         weight_decay=0.01,
         warmup_fraction="auto",
         max_grad_norm=None,
+        huber_delta=1.0,
+        quantile=0.5,
+        tweedie_power=1.5,
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -337,6 +369,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             max_grad_norm=max_grad_norm,
         )
         self.loss = loss
+        self.huber_delta = huber_delta
+        self.quantile = quantile
+        self.tweedie_power = tweedie_power
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -348,7 +383,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The input data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The target values; counts or rates, ``y >= 0``, for loss='poisson'.
+            The target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma'.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss and in the validation score. None is a weight of 1 for each.
@@ -385,7 +420,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The input data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The target values; counts or rates, ``y >= 0``, for loss='poisson'.
+            The target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma'.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss. None is a weight of 1 for each.
@@ -414,10 +449,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._predict(X, self._to_target)
 
     def _to_target(self, prediction, device):
+        if self._has_levels():
+            prediction.sort(axis=1)
         return prediction.ravel() if self.n_outputs_ == 1 else prediction
 
     def score(self, X, y, sample_weight=None):
         """The coefficient of determination, R², of the predictions.
+
+        For several quantiles, the mean over the levels of the share of the pinball loss that is explained, D² (see
+        :func:`sklearn.metrics.d2_pinball_score`).
 
         Parameters
         ----------
@@ -433,10 +473,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         score : float
-            R²: 1 for perfect predictions, 0 for those of the mean of y.
+            R²: 1 for perfect predictions, 0 for those of the mean of y. D²: likewise, for the quantile of y.
         """
         y, prediction, sample_weight = self._to_score(X, y, sample_weight)
-        return r2_score(y, prediction, sample_weight=sample_weight)
+        return self._metric(y, prediction, sample_weight)
 
     def _encode_target(self, y, dtype, incremental, device):
         if issparse(y):
@@ -449,18 +489,61 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         target = y.astype(dtype)
         if target.ndim == 1:
             target = target[:, np.newaxis]
-        if self.loss == "poisson" and (least := device.home(target.min())) < 0:
-            raise ValueError(
-                f"loss='poisson' needs y >= 0, got a least value of {least}. Use loss='squared_error' for "
-                "targets that can be negative."
-            )
+        self._check_domain(device.home(target.min()))
+        if self._has_levels():
+            if target.shape[1] > 1:
+                raise ValueError(
+                    f"quantile={self.quantile!r} has one output for each level, and needs a y of one column; it has "
+                    f"{target.shape[1]}. Pass a single level, or fit a model for each column."
+                )
+            ones = np.ones(len(self.quantile), dtype)
+            target = target * (device.place(ones) if on_gpu(target) else ones)
         return target, self.loss, target.shape[1]
+
+    def _check_domain(self, least):
+        if self.loss in ("poisson", "tweedie") and least < 0:
+            needs = "y >= 0"
+        elif self.loss == "gamma" and least <= 0:
+            needs = "y > 0"
+        else:
+            return
+        raise ValueError(
+            f"loss={self.loss!r} needs {needs}, got a least value of {least}. Use loss='squared_error' for targets "
+            "that can be negative" + (", or loss='tweedie' for zeros." if least == 0 else ".")
+        )
+
+    def _has_levels(self):
+        """Whether there is one output for each of several quantiles."""
+        return self.loss == "quantile" and not isinstance(self.quantile, Real)
+
+    def _loss_parameters(self, n_outputs, dtype):
+        if self.loss == "huber":
+            return (float(self.huber_delta),)
+        if self.loss == "tweedie":
+            return (float(self.tweedie_power),)
+        if self.loss == "quantile":
+            levels = np.broadcast_to(np.asarray(self.quantile, dtype), n_outputs)
+            if not (np.all(levels > 0) and np.all(levels < 1)):
+                raise ValueError(f"quantile must be between 0 and 1, got {self.quantile!r}.")
+            if self._has_levels() and np.any(np.diff(levels) <= 0):
+                raise ValueError(f"quantile must have its levels in increasing order, got {self.quantile!r}.")
+            return (levels.copy(),)
+        return ()
 
     def _stratify_by(self, target):
         return None, []
 
     def _score_prediction(self, target, prediction, sample_weight):
-        return r2_score(target, prediction, sample_weight=sample_weight)
+        return self._metric(target[:, 0] if self._has_levels() else target, prediction, sample_weight)
+
+    def _metric(self, y, prediction, sample_weight):
+        if not self._has_levels():
+            return r2_score(y, prediction, sample_weight=sample_weight)
+        scores = [
+            d2_pinball_score(y, prediction[:, j], alpha=level, sample_weight=sample_weight)
+            for j, level in enumerate(self.quantile)
+        ]
+        return float(np.mean(scores))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

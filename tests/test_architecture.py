@@ -11,7 +11,7 @@ PACKAGE = Path(sklearn_mlp.__file__).parent
 MAY_IMPORT = {
     "__init__": {"_version", "classifier", "regressor"},
     "classifier": {"_base", "_validation"},
-    "regressor": {"_base"},
+    "regressor": {"_base", "_validation"},
     "_base": {"_solvers", "_validation", "_version", "core", "devices"},
     "_solvers": {"_validation", "core"},
     "_validation": {"core.activations", "core.parameters"},

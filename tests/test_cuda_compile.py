@@ -49,7 +49,12 @@ KERNELS = [
     "log_sum_exp",
     "softmax",
     "squared_error",
+    "absolute_error",
+    "huber",
+    "pinball",
     "poisson_deviance",
+    "gamma_deviance",
+    "tweedie_deviance",
     "logistic_log_loss",
     "softmax_log_loss",
     "clip_norm",
@@ -62,7 +67,8 @@ KERNELS = [
 # Operations in double precision, which most GPUs do 32 to 64 times as slowly, in the kernels for float32: those that
 # add up the loss, and the logarithm in the denominator of the softmax.
 DOUBLES = {"sgd_step": 2, "adam_step": 2, "softmax": 1, "log_sum_exp": 32}
-DOUBLES |= {"squared_error": 8, "poisson_deviance": 4, "logistic_log_loss": 8, "softmax_log_loss": 11}
+DOUBLES |= dict.fromkeys(("squared_error", "absolute_error", "huber", "pinball", "gamma_deviance"), 8)
+DOUBLES |= {"poisson_deviance": 4, "tweedie_deviance": 8, "logistic_log_loss": 8, "softmax_log_loss": 11}
 
 
 def ask(what, request):
@@ -84,8 +90,8 @@ def calls(cupy, monkeypatch):
                 MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
         MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0).fit(X, labels)
         MLPClassifier(**common, dtype=dtype, solver="sgd").fit(X, labels > 1, sample_weight=labels + 1).predict(X)
-        for loss in ("squared_error", "poisson"):
-            MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, labels).predict(X)
+        for loss in ("squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie"):
+            MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, labels + 1).predict(X)
     unique = {json.dumps(call): call for call in cupy.cuda.calls}
     return list(unique.values())
 

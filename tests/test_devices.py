@@ -35,7 +35,13 @@ def _kernels():
     yield "column_sums", lambda rng, shape, dtype: (scores(rng, shape, dtype), np.empty(shape[1], dtype))
     for name in ("exp", "expit", "softmax"):
         yield name, bias
+    parameters = {"huber": [0.7], "tweedie_deviance": [1.3]}
     targets = {
+        "absolute_error": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
+        "huber": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
+        "pinball": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
+        "gamma_deviance": lambda rng, shape, dtype: 1 + rng.poisson(2, shape).astype(dtype),
+        "tweedie_deviance": lambda rng, shape, dtype: rng.poisson(2, shape).astype(dtype),
         "squared_error": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
         "poisson_deviance": lambda rng, shape, dtype: rng.poisson(2, shape).astype(dtype),
         "softmax_log_loss": lambda rng, shape, dtype: rng.integers(shape[1], size=shape[0]),
@@ -44,9 +50,13 @@ def _kernels():
     for name, target in targets.items():
         for weighted in (False, True):
 
-            def arguments(rng, shape, dtype, target=target, weighted=weighted):
+            def arguments(rng, shape, dtype, name=name, target=target, weighted=weighted):
                 weight = rng.uniform(0, 2, shape[0]).astype(dtype) if weighted else None
-                return *bias(rng, shape, dtype), target(rng, shape, dtype), weight, 1 / shape[0], ACCUMULATOR, 3.0
+                more = parameters.get(name, [])
+                if name == "pinball":
+                    more = [np.linspace(0.1, 0.9, shape[1]).astype(dtype)]
+                args = target(rng, shape, dtype), weight, 1 / shape[0], ACCUMULATOR, 3.0, *more
+                return *bias(rng, shape, dtype), *args
 
             yield name, arguments
 

@@ -24,8 +24,8 @@ def _target(loss_name, rng):
         return rng.randint(N_OUTPUTS, size=N_ROWS)
     if loss_name == "logistic_log_loss":
         return rng.randint(2, size=(N_ROWS, N_OUTPUTS)).astype(float)
-    if loss_name == "poisson":
-        return rng.poisson(2.0, size=(N_ROWS, N_OUTPUTS)).astype(float)
+    if loss_name in ("poisson", "gamma", "tweedie"):
+        return rng.poisson(2.0, size=(N_ROWS, N_OUTPUTS)) + float(loss_name == "gamma")
     return rng.standard_normal((N_ROWS, N_OUTPUTS))
 
 
@@ -35,7 +35,8 @@ def _draw(layer_sizes, rng):
 
 def _objective(device, theta, activation, loss_name, alpha=0.0):
     on_device = Parameters(device.own(theta.vector), theta.layer_sizes)
-    return Objective(device, on_device, [activation] * (len(theta.W) - 1), LOSSES[loss_name], alpha)
+    parameters = {"huber": (0.7,), "quantile": (np.array([0.1, 0.5, 0.8]),), "tweedie": (1.3,)}.get(loss_name, ())
+    return Objective(device, on_device, [activation] * (len(theta.W) - 1), LOSSES[loss_name], alpha, parameters)
 
 
 def _evaluate(objective, X, y, sample_weight, scale, at):

@@ -1,15 +1,19 @@
-"""Losses on the raw scores Z of the output layer, each with its canonical inverse link.
+"""Losses on the raw scores Z of the output layer, and the output activations that are the inverses of their links.
 
 With the canonical link the gradient is the residual, dZ = prediction - target (McCullagh & Nelder, Generalized Linear
-Models, 2nd ed., section 2.2). The squared error is reported as a mean over the outputs but differentiated as a sum over
-them: scikit-learn does so, and the same seed has to give the same model.
+Models, 2nd ed., section 2.2). Losses add up over the outputs, but for the squared error, which is reported as a mean
+over them and differentiated as a sum: scikit-learn does so, and the same seed has to give the same model.
 """
 
 from typing import NamedTuple
 
 
 class Loss(NamedTuple):
-    """Name of the kernel that turns Z into dZ, and of the output activation, which is the inverse link."""
+    """Name of the kernel that turns Z into dZ, and of the output activation, which is the inverse link.
+
+    Some kernels take parameters of the loss besides: the delta of Huber's, the levels of the quantiles, the power of
+    Tweedie's.
+    """
 
     gradient: str
     out_activation: str
@@ -19,5 +23,10 @@ LOSSES = {
     "softmax_log_loss": Loss("softmax_log_loss", "softmax"),
     "logistic_log_loss": Loss("logistic_log_loss", "logistic"),
     "squared_error": Loss("squared_error", "identity"),
+    "absolute_error": Loss("absolute_error", "identity"),
+    "huber": Loss("huber", "identity"),
+    "quantile": Loss("pinball", "identity"),
     "poisson": Loss("poisson_deviance", "exp"),
+    "gamma": Loss("gamma_deviance", "exp"),
+    "tweedie": Loss("tweedie_deviance", "exp"),
 }

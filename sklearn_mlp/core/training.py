@@ -69,7 +69,15 @@ class Objective:
         for in between.
     """
 
-    def __init__(self, device: Device, theta: Parameters, activations: Sequence[str], loss: Loss, alpha: float) -> None:
+    def __init__(
+        self,
+        device: Device,
+        theta: Parameters,
+        activations: Sequence[str],
+        loss: Loss,
+        alpha: float,
+        loss_parameters: Sequence[Any] = (),
+    ) -> None:
         dtype = theta.vector.dtype
         self.device = device
         self.theta = theta
@@ -78,13 +86,15 @@ class Objective:
         self.alpha = alpha
         self.loss = device.accumulator()
         self._to_gradient = getattr(device, loss.gradient)
+        self._loss_parameters = [device.place(p) if isinstance(p, np.ndarray) else p for p in loss_parameters]
 
     def backpropagate(self, X: Any, y: Any, sample_weight: Any, scale: float, share: float = 1.0) -> None:
         """Leave in `grad` the gradient of a batch's weighted sum of losses times `scale`; `share` of it is added to
         `loss`.
         """
         Z = self.network.forward(X)
-        self._to_gradient(Z, self.theta.b[-1], y, sample_weight, scale, self.loss, share)  # Z becomes dZ
+        b = self.theta.b[-1]
+        self._to_gradient(Z, b, y, sample_weight, scale, self.loss, share, *self._loss_parameters)  # Z becomes dZ
         self.network.backward(X, Z, self.grad)
 
 

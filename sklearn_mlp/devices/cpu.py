@@ -290,6 +290,40 @@ class CPU:
         cls._weigh(L, Z, weight, scale, loss, share)
 
     @classmethod
+    def absolute_error(
+        cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float
+    ) -> None:
+        """L = |z - y|."""
+        Z += b
+        Z -= y
+        L = np.abs(Z).sum(axis=1)
+        np.sign(Z, out=Z)
+        cls._weigh(L, Z, weight, scale, loss, share)
+
+    @classmethod
+    def huber(
+        cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float, delta: float
+    ) -> None:
+        """L = r^2 / 2 for |r| <= delta, else delta (|r| - delta / 2), with r = z - y (Huber, 1964)."""
+        Z += b
+        Z -= y
+        size = np.abs(Z)
+        L = np.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)).sum(axis=1)
+        np.clip(Z, -delta, delta, out=Z)
+        cls._weigh(L, Z, weight, scale, loss, share)
+
+    @classmethod
+    def pinball(
+        cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float, level: Array
+    ) -> None:
+        """L = level r for r > 0, else (level - 1) r, with r = y - z and a level for each column (Koenker, 1978)."""
+        Z += b
+        Z -= y
+        L = np.where(Z < 0, -level * Z, (1 - level) * Z).sum(axis=1)
+        Z[...] = (Z > 0) * (1 - level) - (Z < 0) * level
+        cls._weigh(L, Z, weight, scale, loss, share)
+
+    @classmethod
     def poisson_deviance(
         cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float
     ) -> None:
@@ -300,6 +334,31 @@ class CPU:
         L = (L + Z).sum(axis=1)
         Z -= y
         cls._weigh(L, Z, weight, scale, loss, share)
+
+    @classmethod
+    def gamma_deviance(
+        cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float
+    ) -> None:
+        """L = y / mu - log(y / mu) - 1 with mu = exp(z), half the unit deviance."""
+        Z += b
+        ratio = y * np.exp(-Z)
+        L = (ratio + Z - np.log(y) - 1).sum(axis=1)
+        np.subtract(1, ratio, out=Z)
+        cls._weigh(L, Z, weight, scale, loss, share)
+
+    @classmethod
+    def tweedie_deviance(
+        cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float, power: float
+    ) -> None:
+        """Half the unit deviance of Tweedie's distributions of power p, 1 < p < 2, with mu = exp(z).
+
+        L = y^(2-p) / ((1-p) (2-p)) - y mu^(1-p) / (1-p) + mu^(2-p) / (2-p).
+        """
+        Z += b
+        of_y, of_mu = y * np.exp((1 - power) * Z), np.exp((2 - power) * Z)
+        L = y ** (2 - power) / ((1 - power) * (2 - power)) - of_y / (1 - power) + of_mu / (2 - power)
+        np.subtract(of_mu, of_y, out=Z)
+        cls._weigh(L.sum(axis=1), Z, weight, scale, loss, share)
 
     @classmethod
     def softmax_log_loss(

@@ -37,14 +37,16 @@ def _activation_backward(kernel: Any) -> Any:
 
 
 def _loss(kernel: Any) -> Any:
-    def to_gradient(Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float) -> None:
-        _call_loss(kernel, (b, y), weight, scale, share, Z, loss)
+    def to_gradient(
+        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, *parameters: Any
+    ) -> None:
+        _call_loss(kernel, (b, y, *parameters), weight, scale, share, Z, loss)
 
     return staticmethod(to_gradient)
 
 
 def _call_loss(
-    kernel: Any, arrays: tuple[Array, ...], weight: Array, scale: float, share: float, Z: Array, loss: Array
+    kernel: Any, arrays: tuple[Any, ...], weight: Array, scale: float, share: float, Z: Array, loss: Array
 ) -> None:
     weighted = weight is not None
     # Unweighted, Z stands for the weights, which are not read.
@@ -185,7 +187,12 @@ class CUDA:
         kernels.softmax(b, kernels.log_sum_exp(Z, b, axis=1)[:, np.newaxis], Z)
 
     squared_error = _loss(kernels.squared_error)
+    absolute_error = _loss(kernels.absolute_error)
+    huber = _loss(kernels.huber)
+    pinball = _loss(kernels.pinball)
     poisson_deviance = _loss(kernels.poisson_deviance)
+    gamma_deviance = _loss(kernels.gamma_deviance)
+    tweedie_deviance = _loss(kernels.tweedie_deviance)
     logistic_log_loss = _loss(kernels.logistic_log_loss)
 
     @staticmethod

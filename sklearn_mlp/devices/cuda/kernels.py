@@ -139,12 +139,42 @@ def _loss(name, operation, parameters="raw T y"):
 
 
 squared_error = _loss("squared_error", "const T dz = z - y[j]; const T L = T(0.5) * dz * dz / T(n_columns);")
+absolute_error = _loss(
+    "absolute_error", "const T r = z - y[j], dz = r > T(0) ? T(1) : (r < T(0) ? T(-1) : r); const T L = abs(r);"
+)
+huber = _loss(
+    "huber",
+    """
+    const T r = z - y[j], dz = r > delta ? delta : (r < -delta ? -delta : r);
+    const T L = abs(r) > delta ? delta * (abs(r) - T(0.5) * delta) : T(0.5) * r * r;
+    """,
+    "raw T y, T delta",
+)
+pinball = _loss(
+    "pinball",
+    """
+    const T r = z - y[j], q = level[column];
+    const T dz = r > T(0) ? T(1) - q : (r < T(0) ? -q : r), L = r * dz;
+    """,
+    "raw T y, raw T level",
+)
 poisson_deviance = _loss(
     "poisson_deviance",
     """
     const T mu = exp(z), dz = mu - y[j];
     const double L = y[j] > T(0) ? double(y[j] * (log(y[j]) - z) + dz) : double(dz);
     """,
+)
+gamma_deviance = _loss(
+    "gamma_deviance", "const T ratio = y[j] * exp(-z), dz = T(1) - ratio; const T L = ratio + z - log(y[j]) - T(1);"
+)
+tweedie_deviance = _loss(
+    "tweedie_deviance",
+    """
+    const T p1 = T(1) - power, p2 = T(2) - power, of_y = y[j] * exp(p1 * z), of_mu = exp(p2 * z), dz = of_mu - of_y;
+    const T L = pow(y[j], p2) / (p1 * p2) - of_y / p1 + of_mu / p2;
+    """,
+    "raw T y, T power",
 )
 logistic_log_loss = _loss(
     "logistic_log_loss",

@@ -126,6 +126,10 @@ class ndarray:
         assert isinstance(indices, ndarray)
         return _new(self._array.take(indices._array, axis=axis), self, indices)
 
+    def sort(self, axis):
+        cuda.launch(self)
+        self._array.sort(axis=axis)
+
     def sum(self, axis=None, out=None):
         if out is None:
             return _new(self._array.sum(axis=axis), self)

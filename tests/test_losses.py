@@ -1,0 +1,147 @@
+"""The regression losses against scikit-learn's metrics and PyTorch's losses, and what their models predict."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+from sklearn.datasets import load_diabetes
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import scale
+
+from sklearn_mlp import MLPRegressor
+
+pytestmark = [
+    pytest.mark.usefixtures("each_device"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+X, Y = load_diabetes(return_X_y=True)
+X, Y = scale(X), Y / 100
+WEIGHT = np.linspace(0.2, 2, len(Y))
+SMALL = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0, "alpha": 0.0}
+
+METRICS = {
+    "absolute_error": ({}, metrics.mean_absolute_error),
+    "quantile": ({"quantile": 0.3}, lambda *a, **k: metrics.mean_pinball_loss(*a, **k, alpha=0.3)),
+    "poisson": ({}, lambda *a, **k: metrics.mean_poisson_deviance(*a, **k) / 2),
+    "gamma": ({}, lambda *a, **k: metrics.mean_gamma_deviance(*a, **k) / 2),
+    "tweedie": ({"tweedie_power": 1.3}, lambda *a, **k: metrics.mean_tweedie_deviance(*a, **k, power=1.3) / 2),
+}
+
+
+def loss_now(model, y, weight):
+    """The loss of the model as it is, which a step of next to no length reports."""
+    model.set_params(solver="sgd", momentum=0.0, learning_rate_init=1e-300, batch_size=len(y), max_iter=1)
+    return model.set_params(warm_start=True).fit(X, y, weight).loss_
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("loss", METRICS)
+def test_scikit_learns_metric_is_the_loss(loss, weight):
+    params, metric = METRICS[loss]
+    model = MLPRegressor(loss, **params, **SMALL).fit(X, Y, weight)
+    expected = metric(Y, model.predict(X), sample_weight=weight)
+    assert loss_now(model, Y, weight) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("delta", [0.3, 1.0])
+def test_pytorchs_huber_loss(delta):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    model = MLPRegressor("huber", huber_delta=delta, **SMALL).fit(X, Y)
+    expected = torch.nn.functional.huber_loss(torch.tensor(model.predict(X)), torch.tensor(Y), delta=delta)
+    assert loss_now(model, Y, None) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_a_wide_huber_is_the_squared_error():
+    huber, squared = (
+        MLPRegressor(loss, **SMALL, **params).fit(X, Y)
+        for loss, params in (("huber", {"huber_delta": 1e6}), ("squared_error", {}))
+    )
+    np.testing.assert_allclose(huber.predict(X), squared.predict(X), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("loss", "params", "expected"),
+    [
+        ("squared_error", {}, np.mean),
+        ("absolute_error", {}, np.median),
+        ("quantile", {"quantile": 0.9}, lambda y: np.quantile(y, 0.9)),
+        ("quantile", {"quantile": (0.1, 0.5, 0.9)}, lambda y: np.quantile(y, (0.1, 0.5, 0.9))),
+        ("poisson", {}, np.mean),
+        ("gamma", {}, np.mean),
+        ("tweedie", {}, np.mean),
+    ],
+    ids=str,
+)
+def test_what_a_constant_model_predicts(loss, params, expected):
+    nothing = np.zeros((len(Y), 1))
+    model = MLPRegressor(
+        loss, (), **params, alpha=0.0, learning_rate="linear", learning_rate_init=0.02, max_iter=300, random_state=0,
+        n_iter_no_change=np.inf,
+    )  # fmt: skip
+    prediction = model.fit(nothing, Y).predict(nothing[:1])
+    np.testing.assert_allclose(prediction[0], expected(Y), atol=0.02)
+
+
+def test_quantiles_cover_what_they_say_and_do_not_cross():
+    levels = (0.1, 0.25, 0.5, 0.75, 0.9)
+    model = MLPRegressor(
+        "quantile", (20,), quantile=levels, learning_rate="cosine", learning_rate_init=0.02, max_iter=150, alpha=0.0,
+        batch_size=50, n_iter_no_change=np.inf, random_state=0,
+    )  # fmt: skip
+    prediction = model.fit(X, Y).predict(X)
+    assert prediction.shape == (len(Y), 5)
+    assert (np.diff(prediction, axis=1) >= 0).all()
+    coverage = (Y[:, np.newaxis] <= prediction).mean(axis=0)
+    np.testing.assert_allclose(coverage, levels, atol=0.02)
+    assert 0.3 < model.score(X, Y) < 1
+
+
+def test_early_stopping_with_several_quantiles():
+    model = MLPRegressor("quantile", quantile=[0.2, 0.8], early_stopping=True, max_iter=30, random_state=0).fit(X, Y)
+    assert len(model.validation_scores_) == model.n_iter_
+    scores = [metrics.d2_pinball_score(Y, model.predict(X)[:, j], alpha=q) for j, q in enumerate((0.2, 0.8))]
+    assert model.score(X, Y) == pytest.approx(np.mean(scores))
+
+
+def test_several_targets_add_up():
+    both = MLPRegressor("huber", **SMALL).fit(X, np.c_[Y, 2 * Y])
+    prediction = both.predict(X)
+    r = np.abs(prediction - np.c_[Y, 2 * Y])
+    expected = np.where(r < 1, r * r / 2, r - 0.5).sum(axis=1).mean()
+    assert loss_now(both, np.c_[Y, 2 * Y], None) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_robust_loss_withstands_outliers():
+    outliers = Y.copy()
+    outliers[::20] += 100
+    params = {"hidden_layer_sizes": (10,), "max_iter": 300, "learning_rate_init": 0.01, "random_state": 0}
+    errors = {
+        loss: np.median(np.abs(MLPRegressor(loss, **params).fit(X, outliers).predict(X) - Y))
+        for loss in ("squared_error", "huber", "absolute_error")
+    }
+    assert max(errors["huber"], errors["absolute_error"]) < 0.5 * errors["squared_error"]
+
+
+def test_a_search_over_losses():
+    grid = {"loss": ["squared_error", "huber", "quantile", "gamma"]}
+    search = GridSearchCV(MLPRegressor(hidden_layer_sizes=(10,), max_iter=100, random_state=0), grid, cv=2).fit(X, Y)
+    assert search.best_score_ > 0.3
+
+
+@pytest.mark.parametrize(
+    ("params", "y", "message"),
+    [
+        ({"loss": "gamma"}, Y - Y.min(), r"loss='gamma' needs y > 0, got a least value of 0\.0.*or loss='tweedie'"),
+        ({"loss": "tweedie"}, -Y, r"loss='tweedie' needs y >= 0, got a least value of -"),
+        ({"loss": "quantile", "quantile": (0.5, 0.1)}, Y, r"levels in increasing order, got \(0\.5, 0\.1\)"),
+        ({"loss": "quantile", "quantile": (0.5, 1.0)}, Y, r"quantile must be between 0 and 1, got \(0\.5, 1\.0\)"),
+        ({"loss": "quantile", "quantile": (0.1, 0.9)}, np.c_[Y, Y], "needs a y of one column; it has 2"),
+        ({"loss": "quantile", "quantile": 1.0}, Y, "The 'quantile' parameter"),
+        ({"loss": "huber", "huber_delta": 0}, Y, "The 'huber_delta' parameter"),
+        ({"loss": "tweedie", "tweedie_power": 2}, Y, "The 'tweedie_power' parameter"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_errors(params, y, message):
+    with pytest.raises(ValueError, match=message):
+        MLPRegressor(**params, **SMALL).fit(X, y)
