@@ -8,10 +8,12 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from sklearn_mlp._scoring import ValidationSet
 from sklearn_mlp._solvers import NON_FINITE, fit_lbfgs, fit_stochastic
 from sklearn_mlp._validation import (
     accepted_dtypes,
@@ -78,6 +80,8 @@ class BaseMLP(BaseEstimator, ABC):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "warmup_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "scoring": [StrOptions(set(get_scorer_names()) | {"loss"}), callable, None],
+        "restore_best": ["boolean"],
     }
 
     def __init__(
@@ -111,6 +115,8 @@ class BaseMLP(BaseEstimator, ABC):
         weight_decay,
         warmup_fraction,
         max_grad_norm,
+        scoring,
+        restore_best,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -140,12 +146,17 @@ class BaseMLP(BaseEstimator, ABC):
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.max_grad_norm = max_grad_norm
+        self.scoring = scoring
+        self.restore_best = restore_best
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
     @abstractmethod
     def _encode_target(self, y, dtype, incremental, device):
-        """y as (target of the loss, key of LOSSES, number of outputs); a classifier learns or checks its classes."""
+        """y as (target of the loss, key of LOSSES, number of outputs); a classifier learns or checks its classes.
+
+        `incremental` is None for the y of a validation set.
+        """
 
     @abstractmethod
     def _stratify_by(self, target):
@@ -165,28 +176,32 @@ class BaseMLP(BaseEstimator, ABC):
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
-    def _fit(self, X, y, sample_weight, incremental=False):
+    def _fit(self, X, y, sample_weight, incremental=False, X_val=None, y_val=None, sample_weight_val=None):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         device = resolve_device(self.device)
-        check_on_device(device, X=X, y=y, sample_weight=sample_weight)
+        check_on_device(device, X=X, y=y, sample_weight=sample_weight, X_val=X_val, y_val=y_val)
+        own_validation = X_val, y_val, sample_weight_val
+        if X_val is None:
+            if y_val is not None or sample_weight_val is not None:
+                raise ValueError("y_val and sample_weight_val are for a validation set: pass its X_val, too.")
+            own_validation = None
+        elif y_val is None:
+            raise ValueError("X_val is given without y_val: pass the targets of the validation set, too.")
         with device.active():
             try:
-                self._fit_on(device, X, y, sample_weight, incremental)
+                self._fit_on(device, X, y, sample_weight, incremental, own_validation)
             finally:
                 device.release()
         return self
 
-    def _fit_on(self, device, X, y, sample_weight, incremental):
+    def _fit_on(self, device, X, y, sample_weight, incremental, own_validation):
         resume = hasattr(self, "coefs_") and (self.warm_start or incremental)
         hidden_layer_sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
         activations = check_activation(self.activation, len(hidden_layer_sizes))
         X, y = self._validate(device, X, y, resume)
         dtype = self._training_dtype(X, resume)
-        if sample_weight is not None:
-            # Of X it wants the number of rows; an X on the GPU would, with array_api_dispatch, take the weights there.
-            rows_of_X = np.empty((X.shape[0], 0))
-            sample_weight = _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype)
+        sample_weight = self._validate_weight(device, sample_weight, X, dtype)
         target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
         sample_weight = self._weigh_classes(y, sample_weight, dtype, incremental, device)
         loss = LOSSES[loss_name]
@@ -206,9 +221,12 @@ class BaseMLP(BaseEstimator, ABC):
             # scikit-learn's rule for the output layer goes by `activation` even where there is no hidden layer.
             last = activations[-1] if activations else self.activation if isinstance(self.activation, str) else "relu"
             theta = draw(layer_sizes, initial_bounds(layer_sizes, activations, last), random_state, dtype)
-        rows = rows_val = None
-        if self.early_stopping and self.solver != "lbfgs":
+        rows = validation = None
+        if own_validation is not None:
+            validation = self._validation_set(device, *own_validation, dtype, loss_name, n_outputs)
+        elif self.early_stopping and self.solver != "lbfgs":
             rows, rows_val = self._split_rows(device, target, sample_weight, random_state)
+            validation = ValidationSet(X, y, target, sample_weight, rows_val)
 
         has_history = resume and hasattr(self, "loss_curve_")
         if not has_history:
@@ -234,16 +252,20 @@ class BaseMLP(BaseEstimator, ABC):
         loss_parameters = self._loss_parameters(n_outputs, dtype)
         objective = Objective(device, on_device, activations, loss, float(self.alpha), loss_parameters)
         data = X, target, sample_weight
+
+        def bring_home():
+            if on_device.vector is not theta.vector:
+                theta.vector[...] = device.home(on_device.vector)
+
         try:
             # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if self.solver == "lbfgs":
                     fit_lbfgs(self, objective, data)
                 else:
-                    state = fit_stochastic(self, objective, data, rows, rows_val, random_state, state)
+                    state = fit_stochastic(self, objective, data, rows, validation, bring_home, random_state, state)
         finally:
-            if on_device.vector is not theta.vector:
-                theta.vector[...] = device.home(on_device.vector)
+            bring_home()
         if incremental:
             self._training_state = state
         if not np.isfinite(theta.vector).all():
@@ -266,18 +288,39 @@ class BaseMLP(BaseEstimator, ABC):
                 y = column_or_1d(y.toarray() if issparse(y) else y, warn=True)
             return X, y
         X = self._validate_X(device, X, reset=not resume)
-        if on_gpu(y):
-            y = as_column(check_gpu_array(y, device, "y", n_dims=(1, 2)))
-        else:
-            y = as_column(check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=self))
+        y = self._validate_y(device, y)
         check_consistent_length(X, y)
         return X, y
+
+    def _validate_y(self, device, y):
+        if on_gpu(y):
+            return as_column(check_gpu_array(y, device, "y", n_dims=(1, 2)))
+        return as_column(check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y"))
 
     def _validate_X(self, device, X, reset):
         if not on_gpu(X):
             return validate_data(self, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=reset)
         X = check_gpu_array(X, device, "X", n_dims=(2,))
         return validate_data(self, X, skip_check_array=True, reset=reset)
+
+    def _validation_set(self, device, X, y, sample_weight, dtype, *kind):
+        """The user's own validation set, checked as the training data are."""
+        X = self._validate_X(device, X, reset=False)
+        y = self._validate_y(device, y)
+        check_consistent_length(X, y)
+        sample_weight = self._validate_weight(device, sample_weight, X, dtype)
+        target, *kind_val = self._encode_target(y, dtype, None, device)
+        if kind_val != [*kind]:
+            raise ValueError(f"y_val of shape {y.shape} is not of the kind of y: y asks for {kind}, it for {kind_val}.")
+        sample_weight = self._weigh_classes(y, sample_weight, dtype, False, device)
+        return ValidationSet(X, y, target, sample_weight, None)
+
+    def _validate_weight(self, device, sample_weight, X, dtype):
+        if sample_weight is None:
+            return None
+        # Of X it wants the number of rows; an X on the GPU would, with array_api_dispatch, take the weights there.
+        rows_of_X = np.empty((X.shape[0], 0))
+        return _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype)
 
     def _split_rows(self, device, target, sample_weight, random_state):
         """The rows to train on and those to validate on, for early stopping."""

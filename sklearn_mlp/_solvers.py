@@ -10,6 +10,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sklearn_mlp._scoring import make_validation
 from sklearn_mlp._validation import check_batch_size, warn
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
@@ -31,14 +32,17 @@ NON_FINITE = (
 )
 
 
-def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=None):
+def fit_stochastic(mlp, objective, data, rows, validation, bring_home, random_state, state=None):
     """Train with 'sgd', 'adam' or 'adamw'.
 
     Parameters
     ----------
     data : tuple of (X, target, sample_weight)
-    rows, rows_val : array of int or None
-        The rows to train and to validate on; None for both without early stopping.
+    rows : array of int or None
+        The rows to train on; None for all.
+    validation : ValidationSet or None
+    bring_home : callable
+        Makes the estimator predict with the weights of now.
     state : dict or None
         For one epoch of partial_fit, what the last one returned (empty before the first); None for a whole fit.
 
@@ -57,14 +61,16 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
             "how many there will be. Use learning_rate='constant', and set_params(learning_rate_init=...) in between."
         )
     state = state or {}
-    if rows_val is not None:
-        validate = _make_validation(mlp, objective, (X, target, sample_weight), rows_val)
-        best_theta = theta.copy()
-        mlp.validation_scores_ = mlp.validation_scores_ or []
-    else:
-        validate = best_theta = None
-        rows = np.arange(X.shape[0]) if mlp.shuffle else None
-        mlp.validation_scores_ = None
+    validate = best_theta = None
+    mlp.validation_scores_ = (mlp.validation_scores_ or []) if validation else None
+    mlp.validation_loss_curve_ = (getattr(mlp, "validation_loss_curve_", None) or []) if validation else None
+    if validation:
+        held = X if validation.rows is not None else device.hold(validation.X, theta.dtype, gather=False)
+        validate = make_validation(mlp, objective, validation, held, bring_home)
+        if mlp.early_stopping and mlp.restore_best:
+            best_theta = theta.copy()
+    if rows is None and mlp.shuffle:
+        rows = np.arange(X.shape[0])
     n_rows = X.shape[0] if rows is None else len(rows)
     batch_size = check_batch_size(mlp.batch_size, n_rows)
     batches = Batches(device, X, target, sample_weight, dtype=theta.dtype, batch_size=batch_size, rows=rows)
@@ -84,6 +90,7 @@ def fit_stochastic(mlp, objective, data, rows, rows_val, random_state, state=Non
         t=mlp.t_,
         random_state=random_state if mlp.shuffle else None,
         validate=validate,
+        early_stopping=mlp.early_stopping,
         best_theta=best_theta,
     )
     stopped = incremental
@@ -130,6 +137,7 @@ def fit_lbfgs(mlp, objective, data):
             "early_stopping=True has no effect with solver='lbfgs', which trains on all rows until its gradient is "
             "small. Use solver='adam' or 'sgd', or set early_stopping=False."
         )
+    mlp.validation_loss_curve_ = None
     X, target, sample_weight = data
     device, network = objective.device, objective.network
     X = device.hold(X, network.dtype, gather=False)
@@ -195,24 +203,6 @@ def _make_schedule(mlp, learning_rate, n_steps):
     return Constant(learning_rate_init)
 
 
-def _make_validation(mlp, objective, data, rows):
-    """A function that scores the network on `rows`."""
-    X, target, sample_weight = data
-    device, network = objective.device, objective.network
-    batch_size = device.chunk_rows(X, network.n_units)
-    batches = Batches(device, X, None, None, dtype=network.dtype, batch_size=batch_size, rows=rows)
-    target = device.home(device.take(device.place(target), device.place(rows)))
-    sample_weight = None if sample_weight is None else sample_weight[rows]
-
-    def validate():
-        prediction = device.home(network.predict(batches, mlp.out_activation_))
-        if not np.isfinite(prediction).all():
-            return np.nan
-        return float(mlp._score_prediction(target, prediction, sample_weight))
-
-    return validate
-
-
 def _record(mlp, epoch, n_rows, best):
     """Write an epoch into the fitted attributes, and print it as scikit-learn does."""
     mlp.n_iter_ += 1
@@ -220,17 +210,22 @@ def _record(mlp, epoch, n_rows, best):
     mlp.loss_ = epoch.loss
     mlp.loss_curve_.append(epoch.loss)
     mlp.learning_rate_curve_.append(epoch.learning_rate)
-    if epoch.score is None:
-        mlp.best_loss_ = -best
-    else:
+    if epoch.score is not None:
         mlp.validation_scores_.append(epoch.score)
+        mlp.validation_loss_curve_.append(epoch.validation_loss)
+    if mlp.early_stopping:
         mlp.best_validation_score_ = best
+    else:
+        mlp.best_loss_ = -best
+        if epoch.score is not None:
+            before = mlp.best_validation_score_
+            mlp.best_validation_score_ = epoch.score if before is None else max(before, epoch.score)
     if mlp.verbose:
         print(f"Iteration {mlp.n_iter_}, loss = {epoch.loss:.8f}")
         if epoch.score is not None:
             print(f"Validation score: {epoch.score:f}")
         if epoch.plateau:
-            what = "Training loss" if epoch.score is None else "Validation score"
+            what = "Validation score" if mlp.early_stopping else "Training loss"
             print(
                 f"{what} did not improve more than tol={mlp.tol:f} for {mlp.n_iter_no_change} consecutive epochs. "
                 + epoch.plateau

@@ -160,6 +160,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The greatest Euclidean norm of a step's gradient, of all weights and biases together: a longer one is
         shortened to it [14]_. `alpha`'s part of the gradient does not count. Ignored by 'lbfgs'.
 
+    scoring : str, callable or None, default=None
+        The validation score, which should rise: the name of a scorer of scikit-learn, a callable with the signature
+        ``scorer(estimator, X, y)``, or 'loss', which is minus the validation loss. None is the accuracy of `score`.
+
+    restore_best : bool, default=True
+        Whether `early_stopping` ends with the weights of the best validation score; else with those of the last epoch.
+
     class_weight : dict, list of dict, 'balanced' or None, default=None
         Weight of each class: ``{label: weight}``, or for multilabel classification such a dict for each column, whose
         weights are multiplied. Samples weigh as much as their class, times `sample_weight`, in the loss and in the
@@ -191,10 +198,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The least of `loss_curve_`; None with `early_stopping`.
 
     validation_scores_ : list of float or None
-        The validation score after each epoch; None without `early_stopping`.
+        The validation score after each epoch; None without a validation set.
+
+    validation_loss_curve_ : list of float or None
+        The mean loss of the validation set after each epoch, without the penalty of `alpha`; None without a validation
+        set.
 
     best_validation_score_ : float or None
-        The greatest of `validation_scores_`; None without `early_stopping`.
+        The greatest of `validation_scores_`; None without a validation set.
 
     t_ : int
         Samples seen in training. Stays 0 for 'lbfgs'.
@@ -313,6 +324,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         weight_decay=0.01,
         warmup_fraction="auto",
         max_grad_norm=None,
+        scoring=None,
+        restore_best=True,
         class_weight=None,
     ):
         super().__init__(
@@ -344,11 +357,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             weight_decay=weight_decay,
             warmup_fraction=warmup_fraction,
             max_grad_norm=max_grad_norm,
+            scoring=scoring,
+            restore_best=restore_best,
         )
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network on X and y.
 
         Parameters
@@ -361,6 +376,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss and in the validation score. None is a weight of 1 for each.
+
+        X_val : {array-like, sparse matrix} of shape (n_val_samples, n_features), default=None
+            A validation set: its loss and score are recorded after each epoch, and `early_stopping` uses it instead of
+            setting samples of X aside. In a pipeline, have it transformed like X by
+            ``Pipeline(..., transform_input=["X_val"])`` with metadata routing. Ignored by 'lbfgs'.
+
+        y_val : array-like of shape (n_val_samples,) or (n_val_samples, n_outputs), default=None
+            The targets of the validation set.
+
+        sample_weight_val : array-like of shape (n_val_samples,), default=None
+            The weights of the validation set's samples in its loss and score.
 
         Returns
         -------
@@ -378,7 +404,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network and its mini-batches do not fit into the memory of the GPU.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
 
     @available_if(solver_is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -527,13 +553,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         else:
             # unique_labels would find out the type of y once more: a third of the time of a small fit.
             classes = np.unique(y) if y.dtype.kind in "biuf" else unique_labels(y)
-        if hasattr(self, "classes_") and (self.warm_start or incremental):
+        if incremental is None:
+            unknown = np.setdiff1d(classes, self.classes_)
+            if unknown.size:
+                raise ValueError(f"y_val has {unknown.tolist()}, which y has not; its classes are {self.classes_}.")
+        elif hasattr(self, "classes_") and (self.warm_start or incremental):
             self._check_classes(classes)
         else:
             self.classes_ = classes
         if kind == "multilabel-indicator":
-            self._sparse_target = issparse(y)
-            target = y.toarray() if self._sparse_target else y
+            if incremental is not None:
+                self._sparse_target = issparse(y)
+            target = y.toarray() if issparse(y) else y
             values = np.unique(target) if values is None else values
             if values[0] < 0 or np.count_nonzero(values) > 1:
                 raise ValueError(

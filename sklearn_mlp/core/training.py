@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sklearn_mlp.core.activations import OUT_ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.losses import Loss
 from sklearn_mlp.core.network import Network
@@ -22,13 +23,14 @@ class Epoch(NamedTuple):
     """The record of one epoch.
 
     `loss` is the mean over the rows of the batches' losses, each taken before its step; `learning_rate` is that of the
-    last step; `score` is the validation score. `plateau` says what was done about patience at its end, and is empty
-    before.
+    last step; `score` and `validation_loss` are those of the validation set. `plateau` says what was done about
+    patience at its end, and is empty before.
     """
 
     loss: float
     learning_rate: float
     score: float | None
+    validation_loss: float | None
     plateau: str = ""
     stop: bool = False
 
@@ -97,6 +99,23 @@ class Objective:
         self._to_gradient(Z, b, y, sample_weight, scale, self.loss, share, *self._loss_parameters)  # Z becomes dZ
         self.network.backward(X, Z, self.grad)
 
+    def evaluate(self, batches: Batches, out_activation: str) -> tuple[Array, float]:
+        """The predictions (n_samples, n_outputs) for the rows of `batches`, and their mean loss without the penalty."""
+        device, b = self.device, self.theta.b[-1]
+        activate = getattr(device, OUT_ACTIVATIONS[out_activation])
+        prediction = device.empty((batches.n_rows, b.shape[0]), b.dtype)
+        loss = device.accumulator()
+        start, weight = 0, 0.0
+        for X, y, sample_weight, total_weight in batches:
+            Z = self.network.forward(X)
+            part = prediction[start : start + X.shape[0]]
+            part[...] = Z
+            activate(part, b)
+            self._to_gradient(Z, b, y, sample_weight, 1.0, loss, 1.0, *self._loss_parameters)
+            start += X.shape[0]
+            weight += total_weight
+        return prediction, device.collect(loss) / weight
+
 
 def run_epoch(
     objective: Objective, optimizer: Optimizer, schedule: Constant, batches: Batches, max_grad_norm: float | None
@@ -130,7 +149,8 @@ def train(
     max_grad_norm: float | None,
     t: int,
     random_state: np.random.RandomState | None,
-    validate: Callable[[], float] | None,
+    validate: Callable[[], tuple[float, float]] | None,
+    early_stopping: bool,
     best_theta: Array | None,
 ) -> Iterator[Epoch]:
     """Train, one epoch for each record that is asked for, until patience ends or the loss is no longer finite.
@@ -144,7 +164,9 @@ def train(
     random_state : RandomState or None
         Shuffles the rows before each epoch; None leaves them in order.
     validate : callable or None
-        The validation score, on which patience then depends; without one it depends on the training loss.
+        Gives the validation score and loss.
+    early_stopping : bool
+        Whether patience depends on the validation score, and not on the training loss.
     best_theta : array or None
         Receives the parameters of each new best validation score.
     """
@@ -154,21 +176,22 @@ def train(
             batches.shuffle(random_state)
         loss = run_epoch(objective, optimizer, schedule, batches, max_grad_norm)
         learning_rate = schedule.learning_rate
-        score = validate() if validate is not None else None
+        score, validation_loss = validate() if validate is not None else (None, None)
+        record = Epoch(loss, learning_rate, score, validation_loss)
         t += batches.n_rows
         schedule.epoch_ends(t)
         if not isfinite(loss):
-            yield Epoch(loss, learning_rate, score, stop=True)
+            yield record._replace(stop=True)
             return
-        is_best = patience.update(-loss if score is None else score)
+        is_best = patience.update(score if early_stopping and score is not None else -loss)
         if is_best and best_theta is not None:
             best_theta[...] = theta
         if patience.at_end:
             stop, what = schedule.plateau()
             if not stop:
                 patience.count = 0
-            yield Epoch(loss, learning_rate, score, what, stop)
+            yield record._replace(plateau=what, stop=stop)
             if stop:
                 return
         else:
-            yield Epoch(loss, learning_rate, score)
+            yield record

@@ -110,7 +110,7 @@ class CUDA:
 
     @staticmethod
     def home(array: Any) -> Any:
-        return cupy.asnumpy(array)
+        return array.get() if cupyx.scipy.sparse.issparse(array) else cupy.asnumpy(array)
 
     @staticmethod
     def write(array: npt.NDArray[Any], out: Array) -> None:

@@ -36,6 +36,10 @@ class csr_matrix:
         arrays = host.data, host.indices, host.indptr
         self.data, self.indices, self.indptr = (cupy.ndarray(np.array(array)) for array in arrays)
 
+    def get(self):
+        cuda.wait()
+        return self._on_host()
+
     def tocsr(self):
         return self
 
