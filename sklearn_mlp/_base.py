@@ -19,6 +19,7 @@ from sklearn_mlp._validation import (
     accepted_dtypes,
     as_column,
     check_activation,
+    check_dropout,
     check_gpu_array,
     check_hidden_layer_sizes,
     check_on_device,
@@ -82,6 +83,7 @@ class BaseMLP(BaseEstimator, ABC):
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "scoring": [StrOptions(set(get_scorer_names()) | {"loss"}), callable, None],
         "restore_best": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
     }
 
     def __init__(
@@ -117,6 +119,7 @@ class BaseMLP(BaseEstimator, ABC):
         max_grad_norm,
         scoring,
         restore_best,
+        dropout,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -148,6 +151,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.max_grad_norm = max_grad_norm
         self.scoring = scoring
         self.restore_best = restore_best
+        self.dropout = dropout
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
@@ -250,7 +254,9 @@ class BaseMLP(BaseEstimator, ABC):
 
         on_device = Parameters(device.own(theta.vector), layer_sizes)
         loss_parameters = self._loss_parameters(n_outputs, dtype)
-        objective = Objective(device, on_device, activations, loss, float(self.alpha), loss_parameters)
+        dropout = check_dropout(self.dropout, len(hidden_layer_sizes)) if self.solver != "lbfgs" else []
+        seed = random_state.randint(2**31) if dropout else 0
+        objective = Objective(device, on_device, activations, loss, float(self.alpha), loss_parameters, dropout, seed)
         data = X, target, sample_weight
 
         def bring_home():

@@ -111,6 +111,19 @@ def check_activation(activation, n_hidden):
     return names
 
 
+def check_dropout(dropout, n_hidden):
+    """The dropout rate of each hidden layer, or nothing if none drops."""
+    rates = [float(rate) for rate in (dropout if np.ndim(dropout) else [dropout] * n_hidden)]
+    if len(rates) != n_hidden:
+        raise ValueError(
+            f"dropout={dropout!r} has {len(rates)} rates, but there are {n_hidden} hidden layers. Pass one rate for "
+            "each, or a single rate for all."
+        )
+    if not all(0 <= rate < 1 for rate in rates):
+        raise ValueError(f"dropout must be at least 0 and less than 1, got {dropout!r}.")
+    return rates if any(rates) else []
+
+
 def check_batch_size(batch_size, n_rows):
     if batch_size == "auto":
         return min(200, n_rows)

@@ -167,6 +167,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     restore_best : bool, default=True
         Whether `early_stopping` ends with the weights of the best validation score; else with those of the last epoch.
 
+    dropout : float or sequence of float of shape (n_layers - 2,), default=0.0
+        The share of a hidden layer's outputs, in [0, 1), that each training step sets to 0, chosen at random; the
+        others are scaled up by as much as keeps their mean [15]_. A sequence has one rate for each hidden layer.
+        Ignored by 'lbfgs'.
+
     class_weight : dict, list of dict, 'balanced' or None, default=None
         Weight of each class: ``{label: weight}``, or for multilabel classification such a dict for each column, whose
         weights are multiplied. Samples weigh as much as their class, times `sample_weight`, in the loss and in the
@@ -272,6 +277,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        rates", 2018. :arxiv:`1708.07120`
     .. [14] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
        :arxiv:`1211.5063`
+    .. [15] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: A simple way to
+       prevent neural networks from overfitting", JMLR 15, 2014.
 
     Examples
     --------
@@ -326,6 +333,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         max_grad_norm=None,
         scoring=None,
         restore_best=True,
+        dropout=0.0,
         class_weight=None,
     ):
         super().__init__(
@@ -359,6 +367,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             max_grad_norm=max_grad_norm,
             scoring=scoring,
             restore_best=restore_best,
+            dropout=dropout,
         )
         self.class_weight = class_weight
 

@@ -174,6 +174,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     restore_best : bool, default=True
         Whether `early_stopping` ends with the weights of the best validation score; else with those of the last epoch.
 
+    dropout : float or sequence of float of shape (n_layers - 2,), default=0.0
+        The share of a hidden layer's outputs, in [0, 1), that each training step sets to 0, chosen at random; the
+        others are scaled up by as much as keeps their mean [16]_. A sequence has one rate for each hidden layer.
+        Ignored by 'lbfgs'.
+
     huber_delta : float, default=1.0
         Where 'huber' becomes a straight line, in the unit of y. Ignored by other losses.
 
@@ -286,6 +291,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        :arxiv:`1211.5063`
     .. [15] V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without crossing",
        Econometrica 78, 2010. :arxiv:`0704.3649`
+    .. [16] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: A simple way to
+       prevent neural networks from overfitting", JMLR 15, 2014.
 
     Examples
     --------
@@ -347,6 +354,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         max_grad_norm=None,
         scoring=None,
         restore_best=True,
+        dropout=0.0,
         huber_delta=1.0,
         quantile=0.5,
         tweedie_power=1.5,
@@ -382,6 +390,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             max_grad_norm=max_grad_norm,
             scoring=scoring,
             restore_best=restore_best,
+            dropout=dropout,
         )
         self.loss = loss
         self.huber_delta = huber_delta

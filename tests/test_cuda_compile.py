@@ -46,6 +46,7 @@ KERNELS = [
     "selu_backward",
     "softplus_backward",
     "derivative_backward",
+    "dropout",
     "log_sum_exp",
     "softmax",
     "squared_error",
@@ -88,7 +89,7 @@ def calls(cupy, monkeypatch):
         for activation in ACTIVATIONS:
             for inputs in (X, csr_array(X), (10 * X).astype(np.int8)):
                 MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
-        MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0).fit(X, labels)
+        MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0, dropout=0.5).fit(X, labels)
         MLPClassifier(**common, dtype=dtype, solver="sgd").fit(X, labels > 1, sample_weight=labels + 1).predict(X)
         for loss in ("squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie"):
             MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, labels + 1).predict(X)

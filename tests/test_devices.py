@@ -29,6 +29,7 @@ def _kernels():
             f"{name}_backward",
             lambda *args: (np.tanh(scores(*args)), scores(*args), np.empty(args[1][1], args[2])),
         )
+    yield "dropout", lambda *args: (scores(*args), np.empty(args[1], args[2]), 0.3, (0x9E3779B9, 0xFFFFFFFF))
     for name in ("gelu", "silu", "mish"):
         yield name, lambda *args: (*bias(*args), np.empty(args[1], args[2]))
     yield "derivative_backward", lambda *args: (scores(*args), scores(*args), np.empty(args[1][1], args[2]))

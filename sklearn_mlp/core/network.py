@@ -36,26 +36,47 @@ class Buffers:
 
 
 class HiddenLayer:
-    """A = f(X W + b), and the way back through f."""
+    """A = f(X W + b), in training with dropout (Srivastava et al., JMLR 2014), and the way back.
 
-    def __init__(self, device: Device, activation: str, n_units: int, dtype: npt.DTypeLike) -> None:
+    Attributes
+    ----------
+    output : array of shape (n, n_units)
+        What the last forward pass gave to the next layer.
+    dA : array of shape (n, n_units)
+        Where the gradient with respect to `output` goes.
+    """
+
+    def __init__(
+        self, device: Device, activation: str, n_units: int, dtype: npt.DTypeLike, dropout: float = 0.0
+    ) -> None:
         kernels = ACTIVATIONS[activation]
         self.device = device
         self.activate = getattr(device, kernels.forward)
         self.activate_backward = getattr(device, kernels.backward)
-        self.keeps_derivative = kernels.keeps_derivative
         self.buffers = Buffers(device, 3 if kernels.keeps_derivative else 2, n_units, dtype)
+        self.dropout = dropout
+        self.dropped = Buffers(device, 1, n_units, dtype)
+        self.keys: tuple[int, int] | None = None
 
-    def forward(self, X: Any, W: Array, b: Array) -> Array:
-        A, _, *derivative = self.buffers[X.shape[0]]
+    def forward(self, X: Any, W: Array, b: Array, keys: tuple[int, int] | None = None) -> Array:
+        """The layer's output; with `keys` for the random numbers, some of it is dropped."""
+        A, self.dA, *derivative = self.buffers[X.shape[0]]
         dense.forward(self.device, X, W, A)
         self.activate(A, b, *derivative)
-        return A
+        self.keep = derivative or [A]
+        self.keys = keys
+        if keys is None:
+            self.output = A
+        else:
+            (self.output,) = self.dropped[X.shape[0]]
+            self.device.dropout(A, self.output, self.dropout, keys)
+        return self.output
 
-    def backward(self, dA: Array, db: Array) -> None:
-        """Turn `dA`, a buffer of this layer, into dZ, and sum it up in `db`."""
-        A, _, *derivative = self.buffers[dA.shape[0]]
-        self.activate_backward(*(derivative or [A]), dA, db)
+    def backward(self, db: Array) -> None:
+        """Turn `dA` into dZ, and sum it up in `db`."""
+        if self.keys is not None:
+            self.device.dropout(self.dA, self.dA, self.dropout, self.keys)
+        self.activate_backward(*self.keep, self.dA, db)
 
 
 class Network:
@@ -70,10 +91,21 @@ class Network:
         A key of `ACTIVATIONS` for each hidden layer.
     dtype : numpy dtype
         The precision of every layer's output.
+    dropout : sequence of float, default=()
+        The dropout rate of each hidden layer; none of them drops anything by default.
+    seed : int, default=0
+        Of dropout's random numbers, which also depend on how many training passes there were.
     """
 
     def __init__(
-        self, device: Device, W: Sequence[Array], b: Sequence[Array], activations: Sequence[str], dtype: npt.DTypeLike
+        self,
+        device: Device,
+        W: Sequence[Array],
+        b: Sequence[Array],
+        activations: Sequence[str],
+        dtype: npt.DTypeLike,
+        dropout: Sequence[float] = (),
+        seed: int = 0,
     ) -> None:
         self.device = device
         self.W = W
@@ -81,18 +113,22 @@ class Network:
         self.dtype = dtype
         self.n_units = sum(b.shape[0] for b in b)
         self.hidden = [
-            HiddenLayer(device, activation, W.shape[1], dtype)
-            for activation, W in zip(activations, W[:-1], strict=True)
+            HiddenLayer(device, activation, W.shape[1], dtype, rate)
+            for activation, W, rate in zip(activations, W[:-1], dropout or [0.0] * len(activations), strict=True)
         ]
+        self.seed = seed
+        self.n_training_passes = 0
         self.scores = Buffers(device, 1, W[-1].shape[1], dtype)
 
-    def forward(self, X: Any) -> Array:
+    def forward(self, X: Any, training: bool = False) -> Array:
         """The product Z = A W of the output layer (n, n_outputs), to which its bias is still to be added.
 
         What adds it is the loss or the output activation. Z is a buffer, valid until the next forward pass.
         """
-        for layer, W, b in zip(self.hidden, self.W, self.b, strict=False):
-            X = layer.forward(X, W, b)
+        self.n_training_passes += training
+        for i, (layer, W, b) in enumerate(zip(self.hidden, self.W, self.b, strict=False)):
+            drops = training and layer.dropout
+            X = layer.forward(X, W, b, _keys(self.seed, self.n_training_passes, i) if drops else None)
         (Z,) = self.scores[X.shape[0]]
         dense.forward(self.device, X, self.W[-1], Z)
         return Z
@@ -102,14 +138,12 @@ class Network:
 
         To be called after `forward` of the same batch, whose activations it reads.
         """
-        n_rows = X.shape[0]
         self.device.column_sums(dZ, out=grad.b[-1])
         for i in range(len(self.hidden), 0, -1):
             layer = self.hidden[i - 1]
-            A, dA, *_ = layer.buffers[n_rows]
-            dense.backward(self.device, A, self.W[i], dZ, grad.W[i], dA)
-            layer.backward(dA, grad.b[i - 1])
-            dZ = dA
+            dense.backward(self.device, layer.output, self.W[i], dZ, grad.W[i], layer.dA)
+            layer.backward(grad.b[i - 1])
+            dZ = layer.dA
         dense.backward(self.device, X, self.W[0], dZ, grad.W[0], None)
 
     def predict(self, batches: Batches, out_activation: str) -> Array:
@@ -124,3 +158,15 @@ class Network:
             prediction[start:stop] = Z
             start = stop
         return prediction
+
+
+def _keys(*numbers: int) -> tuple[int, int]:
+    """Two numbers below 2^32 that look random, from small ones (the finaliser of SplitMix64, Steele et al., 2014)."""
+    mask = 2**64 - 1
+    x = 0
+    for number in numbers:
+        x = (x ^ number) + 0x9E3779B97F4A7C15 & mask
+        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & mask
+        x = (x ^ x >> 27) * 0x94D049BB133111EB & mask
+        x ^= x >> 31
+    return x >> 32, x & 2**32 - 1

@@ -79,12 +79,14 @@ class Objective:
         loss: Loss,
         alpha: float,
         loss_parameters: Sequence[Any] = (),
+        dropout: Sequence[float] = (),
+        seed: int = 0,
     ) -> None:
         dtype = theta.vector.dtype
         self.device = device
         self.theta = theta
         self.grad = Parameters(device.empty(theta.vector.shape, dtype), theta.layer_sizes)
-        self.network = Network(device, theta.W, theta.b, activations, dtype)
+        self.network = Network(device, theta.W, theta.b, activations, dtype, dropout, seed)
         self.alpha = alpha
         self.loss = device.accumulator()
         self._to_gradient = getattr(device, loss.gradient)
@@ -94,7 +96,7 @@ class Objective:
         """Leave in `grad` the gradient of a batch's weighted sum of losses times `scale`; `share` of it is added to
         `loss`.
         """
-        Z = self.network.forward(X)
+        Z = self.network.forward(X, training=True)
         b = self.theta.b[-1]
         self._to_gradient(Z, b, y, sample_weight, scale, self.loss, share, *self._loss_parameters)  # Z becomes dZ
         self.network.backward(X, Z, self.grad)

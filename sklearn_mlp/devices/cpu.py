@@ -256,6 +256,25 @@ class CPU:
         dA *= D
         cls.column_sums(dA, db)
 
+    # -- dropout: out <- A with each element set to 0 with probability rate, and the others divided by 1 - rate --------
+    # Whether it is set to 0 depends on its place in the array and on `keys`, two numbers below 2^32, alone: the way
+    # back asks again, so that no mask has to be kept, and every device gives the same answer. The steps are those of a
+    # hash with good avalanche, "lowbias32" (C. Wellons, 2018), with the second key mixed in between.
+
+    @staticmethod
+    def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:
+        x = np.arange(A.size, dtype=np.uint32)
+        x *= np.uint32(0x9E3779B9)
+        x += np.uint32(keys[0])
+        x ^= x >> np.uint32(16)
+        x *= np.uint32(0x7FEB352D)
+        x ^= np.uint32(keys[1])
+        x ^= x >> np.uint32(15)
+        x *= np.uint32(0x846CA68B)
+        x ^= x >> np.uint32(16)
+        kept = x.reshape(A.shape) >= np.uint32(rate * 2**32)
+        np.multiply(A, kept * A.dtype.type(1 / (1 - rate)), out=out)
+
     # -- output activations, which are identity and these: Z <- f(Z + b) ----------------------------------------------
 
     @staticmethod

@@ -132,6 +132,20 @@ def _derivative_backward(D, dA, db):
 
 
 @kernel
+def _dropout(A, out, threshold, scale, key_0, key_1):
+    zero = A.dtype.type(0)
+    n_columns = A.shape[1]
+    for i in range(A.shape[0]):
+        first = np.uint32(i * n_columns)
+        for j in range(n_columns):
+            x = np.uint32(np.uint32(first + np.uint32(j)) * np.uint32(0x9E3779B9) + key_0)
+            x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)) ^ key_1
+            x = np.uint32((x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B))
+            x ^= x >> np.uint32(16)
+            out[i, j] = zero if x < threshold else scale * A[i, j]
+
+
+@kernel
 def _column_sums(A, out):
     out[:] = 0
     for i in range(A.shape[0]):
@@ -287,6 +301,11 @@ class FusedCPU(CPU):
     poisson_deviance = staticmethod(_poisson_deviance)
     sgd_step = staticmethod(_sgd_step)
     adam_step = staticmethod(_adam_step)
+
+    @staticmethod
+    def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:
+        scale = A.dtype.type(1 / (1 - rate))
+        _dropout(A, out, np.uint32(rate * 2**32), scale, np.uint32(keys[0]), np.uint32(keys[1]))
 
     @staticmethod
     def logistic(Z: Array, b: Array) -> None:

@@ -183,6 +183,10 @@ class CUDA:
         cls.column_sums(dA, db)
 
     @staticmethod
+    def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:
+        kernels.dropout(A, int(rate * 2**32), 1 / (1 - rate), *keys, out)
+
+    @staticmethod
     def softmax(Z: Array, b: Array) -> None:
         kernels.softmax(b, kernels.log_sum_exp(Z, b, axis=1)[:, np.newaxis], Z)
 

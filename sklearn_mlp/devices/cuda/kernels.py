@@ -73,6 +73,19 @@ mish = _activation_with_derivative(
     """,
 )
 
+dropout = cupy.ElementwiseKernel(
+    "T A, uint32 threshold, T scale, uint32 key_0, uint32 key_1",
+    "T out",
+    """
+    unsigned int x = (unsigned int)i * 0x9E3779B9u + key_0;
+    x = ((x ^ (x >> 16)) * 0x7FEB352Du) ^ key_1;
+    x = (x ^ (x >> 15)) * 0x846CA68Bu;
+    x ^= x >> 16;
+    out = x < threshold ? T(0) : scale * A;
+    """,
+    "mlp_dropout",
+)
+
 # log(sum(exp(z))) of each row in one pass: the largest z so far, and the sum so far relative to it (Milakov and
 # Gimelshein, "Online normalizer calculation for softmax", 2018). In double, so that differences to it keep all digits.
 log_sum_exp = cupy.ReductionKernel(
