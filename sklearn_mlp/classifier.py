@@ -1,10 +1,12 @@
 """The classifier: from labels to the target of a loss, and from probabilities back to labels."""
 
+from numbers import Real
+
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -178,6 +180,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         validation score. 'balanced' is ``n_samples / (n_classes * count of the class)``; not for `partial_fit`. None is
         a weight of 1 for each.
 
+    loss : {'log_loss', 'focal'}, default='log_loss'
+        The loss of a sample, with p the probability of its class.
+
+        - 'log_loss': ``-log(p)``.
+        - 'focal': ``-(1 - p) ** focal_gamma * log(p)``, which gives samples that are classified well less weight [16]_.
+          Its probabilities are not calibrated.
+
+        For multilabel classification the losses of the columns add up.
+
+    focal_gamma : float, default=2.0
+        The exponent of 'focal'; 0 makes it the log-loss. Ignored by 'log_loss'.
+
+    label_smoothing : float, default=0.0
+        The share of each label, in [0, 1), that 'log_loss' spreads over all classes, and that keeps probabilities from
+        0 and 1 [17]_. Not for 'focal'.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -279,6 +297,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        :arxiv:`1211.5063`
     .. [15] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: A simple way to
        prevent neural networks from overfitting", JMLR 15, 2014.
+    .. [16] T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal loss for dense object detection", ICCV 2017.
+       :arxiv:`1708.02002`
+    .. [17] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception architecture for
+       computer vision", CVPR 2016. :arxiv:`1512.00567`
 
     Examples
     --------
@@ -297,8 +319,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "loss": [StrOptions({"log_loss", "focal"})],
+        "focal_gamma": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
-    loss = "log_loss"
 
     def __init__(
         self,
@@ -335,6 +359,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         restore_best=True,
         dropout=0.0,
         class_weight=None,
+        loss="log_loss",
+        focal_gamma=2.0,
+        label_smoothing=0.0,
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -370,6 +397,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             dropout=dropout,
         )
         self.class_weight = class_weight
+        self.loss = loss
+        self.focal_gamma = focal_gamma
+        self.label_smoothing = label_smoothing
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -580,11 +610,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                     f"y of shape {y.shape} has the values {values.tolist()}; a multilabel y has 0 and 1. Pass, for "
                     "example, (y > 0).astype(int)."
                 )
-            return (target != 0).astype(dtype), "logistic_log_loss", y.shape[1]
+            return (target != 0).astype(dtype), self._loss_name("logistic"), y.shape[1]
         codes = np.searchsorted(device.place(self.classes_) if on_gpu(y) else self.classes_, y)
         if len(self.classes_) > 2:
-            return codes, "softmax_log_loss", len(self.classes_)
-        return codes.astype(dtype)[:, np.newaxis], "logistic_log_loss", 1
+            return codes, self._loss_name("softmax"), len(self.classes_)
+        return codes.astype(dtype)[:, np.newaxis], self._loss_name("logistic"), 1
+
+    def _loss_name(self, out_activation):
+        if self.loss == "focal":
+            if self.label_smoothing:
+                raise ValueError(
+                    f"label_smoothing={self.label_smoothing} is for loss='log_loss'; 'focal' takes labels as they are."
+                )
+            return f"{out_activation}_focal_loss"
+        return f"smooth_{out_activation}_log_loss" if self.label_smoothing else f"{out_activation}_log_loss"
+
+    def _loss_parameters(self, n_outputs, dtype):
+        if self.loss == "focal":
+            return (float(self.focal_gamma),)
+        return (float(self.label_smoothing),) if self.label_smoothing else ()
 
     def _check_classes(self, classes):
         if self.warm_start:

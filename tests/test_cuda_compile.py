@@ -58,6 +58,11 @@ KERNELS = [
     "tweedie_deviance",
     "logistic_log_loss",
     "softmax_log_loss",
+    "smooth_softmax_log_loss",
+    "smooth_logistic_log_loss",
+    "class_log_probability",
+    "softmax_focal_loss",
+    "logistic_focal_loss",
     "clip_norm",
     "sgd_step",
     "adam_step",
@@ -70,6 +75,8 @@ KERNELS = [
 DOUBLES = {"sgd_step": 2, "adam_step": 2, "softmax": 1, "log_sum_exp": 32}
 DOUBLES |= dict.fromkeys(("squared_error", "absolute_error", "huber", "pinball", "gamma_deviance"), 8)
 DOUBLES |= {"poisson_deviance": 4, "tweedie_deviance": 8, "logistic_log_loss": 8, "softmax_log_loss": 11}
+DOUBLES |= {"smooth_softmax_log_loss": 13, "smooth_logistic_log_loss": 16, "class_log_probability": 1}
+DOUBLES |= {"softmax_focal_loss": 14, "logistic_focal_loss": 12}
 
 
 def ask(what, request):
@@ -91,6 +98,9 @@ def calls(cupy, monkeypatch):
                 MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
         MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0, dropout=0.5).fit(X, labels)
         MLPClassifier(**common, dtype=dtype, solver="sgd").fit(X, labels > 1, sample_weight=labels + 1).predict(X)
+        for params in ({"loss": "focal"}, {"label_smoothing": 0.1}):
+            for y in (labels, labels > 1):
+                MLPClassifier(**common, dtype=dtype, **params).fit(X, y)
         for loss in ("squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie"):
             MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, labels + 1).predict(X)
     unique = {json.dumps(call): call for call in cupy.cuda.calls}
@@ -115,7 +125,7 @@ def test_kernel_compiles(name, dtype, architecture, compiled, cupy, monkeypatch)
     assert of_dtype
     assert all(r["size"] > 1000 for r in of_dtype)
     if dtype == "float32":
-        assert all(r["doubles"] <= DOUBLES.get(name, 0) for r in of_dtype)
+        assert max(r["doubles"] for r in of_dtype) <= DOUBLES.get(name, 0)
 
 
 def test_all_kernels_are_listed(cupy):

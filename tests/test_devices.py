@@ -37,6 +37,8 @@ def _kernels():
     for name in ("exp", "expit", "softmax"):
         yield name, bias
     parameters = {"huber": [0.7], "tweedie_deviance": [1.3]}
+    parameters |= {"smooth_softmax_log_loss": [0.2], "smooth_logistic_log_loss": [0.2]}
+    parameters |= {"softmax_focal_loss": [1.5], "logistic_focal_loss": [1.5]}
     targets = {
         "absolute_error": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
         "huber": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
@@ -48,6 +50,9 @@ def _kernels():
         "softmax_log_loss": lambda rng, shape, dtype: rng.integers(shape[1], size=shape[0]),
         "logistic_log_loss": lambda rng, shape, dtype: rng.integers(2, size=shape).astype(dtype),
     }
+    for name, like in (("smooth_{}_log_loss", "{}_log_loss"), ("{}_focal_loss", "{}_log_loss")):
+        for kind in ("softmax", "logistic"):
+            targets[name.format(kind)] = targets[like.format(kind)]
     for name, target in targets.items():
         for weighted in (False, True):
 

@@ -20,9 +20,9 @@ N_ROWS, N_FEATURES, N_OUTPUTS = 12, 5, 3
 
 
 def _target(loss_name, rng):
-    if loss_name == "softmax_log_loss":
+    if "softmax" in loss_name:
         return rng.randint(N_OUTPUTS, size=N_ROWS)
-    if loss_name == "logistic_log_loss":
+    if "logistic" in loss_name:
         return rng.randint(2, size=(N_ROWS, N_OUTPUTS)).astype(float)
     if loss_name in ("poisson", "gamma", "tweedie"):
         return rng.poisson(2.0, size=(N_ROWS, N_OUTPUTS)) + float(loss_name == "gamma")
@@ -35,8 +35,11 @@ def _draw(layer_sizes, rng):
 
 def _objective(device, theta, activation, loss_name, alpha=0.0):
     on_device = Parameters(device.own(theta.vector), theta.layer_sizes)
-    parameters = {"huber": (0.7,), "quantile": (np.array([0.1, 0.5, 0.8]),), "tweedie": (1.3,)}.get(loss_name, ())
-    return Objective(device, on_device, [activation] * (len(theta.W) - 1), LOSSES[loss_name], alpha, parameters)
+    parameters = dict.fromkeys(("smooth_softmax_log_loss", "smooth_logistic_log_loss"), (0.2,))
+    parameters |= dict.fromkeys(("softmax_focal_loss", "logistic_focal_loss"), (1.5,))
+    parameters |= {"huber": (0.7,), "quantile": (np.array([0.1, 0.5, 0.8]),), "tweedie": (1.3,)}
+    more = parameters.get(loss_name, ())
+    return Objective(device, on_device, [activation] * (len(theta.W) - 1), LOSSES[loss_name], alpha, more)
 
 
 def _evaluate(objective, X, y, sample_weight, scale, at):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 class Loss(NamedTuple):
     """Name of the kernel that turns Z into dZ, and of the output activation, which is the inverse link.
 
-    Some kernels take parameters of the loss besides: the delta of Huber's, the levels of the quantiles, the power of
-    Tweedie's.
+    Some kernels take parameters of the loss besides: the smoothing of labels, the gamma of the focal loss, the delta of
+    Huber's, the levels of the quantiles, the power of Tweedie's.
     """
 
     gradient: str
@@ -22,6 +22,10 @@ class Loss(NamedTuple):
 LOSSES = {
     "softmax_log_loss": Loss("softmax_log_loss", "softmax"),
     "logistic_log_loss": Loss("logistic_log_loss", "logistic"),
+    "smooth_softmax_log_loss": Loss("smooth_softmax_log_loss", "softmax"),
+    "smooth_logistic_log_loss": Loss("smooth_logistic_log_loss", "logistic"),
+    "softmax_focal_loss": Loss("softmax_focal_loss", "softmax"),
+    "logistic_focal_loss": Loss("logistic_focal_loss", "logistic"),
     "squared_error": Loss("squared_error", "identity"),
     "absolute_error": Loss("absolute_error", "identity"),
     "huber": Loss("huber", "identity"),

@@ -400,6 +400,77 @@ class CPU:
         Z -= y
         cls._weigh(L, Z, weight, scale, loss, share)
 
+    # Smoothed labels (Szegedy et al., CVPR 2016) give each class of K a share of smoothing / K, and the rest to y.
+
+    @classmethod
+    def smooth_softmax_log_loss(
+        cls,
+        Z: Array,
+        b: Array,
+        y: Array,
+        weight: Array | None,
+        scale: float,
+        loss: Array,
+        share: float,
+        smoothing: float,
+    ) -> None:
+        cls.softmax(Z, b)
+        rows, each = np.arange(len(y)), smoothing / Z.shape[1]
+        neg_log = cls._neg_log(Z)
+        L = (1 - smoothing) * neg_log[rows, y] + each * neg_log.sum(axis=1)
+        Z[rows, y] -= 1 - smoothing
+        Z -= each
+        cls._weigh(L, Z, weight, scale, loss, share)
+
+    @classmethod
+    def smooth_logistic_log_loss(
+        cls,
+        Z: Array,
+        b: Array,
+        y: Array,
+        weight: Array | None,
+        scale: float,
+        loss: Array,
+        share: float,
+        smoothing: float,
+    ) -> None:
+        cls.expit(Z, b)
+        target = (1 - smoothing) * y + 0.5 * smoothing
+        L = (target * cls._neg_log(Z) + (1 - target) * cls._neg_log(1 - Z)).sum(axis=1)
+        Z -= target
+        cls._weigh(L, Z, weight, scale, loss, share)
+
+    # The focal loss (Lin et al., ICCV 2017) is L = -(1 - p)^gamma log p, with p the probability of y. Its gradient is
+    # that of -log p times a factor of p.
+
+    @classmethod
+    def softmax_focal_loss(
+        cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float, gamma: float
+    ) -> None:
+        cls.softmax(Z, b)
+        rows = np.arange(len(y))
+        L, factor = cls._focal(Z[rows, y], gamma)
+        Z[rows, y] -= 1
+        Z *= factor[:, np.newaxis]
+        cls._weigh(L, Z, weight, scale, loss, share)
+
+    @classmethod
+    def logistic_focal_loss(
+        cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float, gamma: float
+    ) -> None:
+        cls.expit(Z, b)
+        L, factor = cls._focal(np.where(y, Z, 1 - Z), gamma)
+        Z -= y
+        Z *= factor
+        cls._weigh(L.sum(axis=1), Z, weight, scale, loss, share)
+
+    @classmethod
+    def _focal(cls, p: Array, gamma: float) -> tuple[Array, Array]:
+        eps = np.finfo(p.dtype).eps
+        neg_log, rest = cls._neg_log(p), np.clip(1 - p, eps, 1 - eps)
+        modulation = rest**gamma
+        return modulation * neg_log, modulation * (1 + gamma * p * neg_log / rest)
+
     @staticmethod
     def _neg_log(p: Array) -> Array:
         """-log p, finite also where p has underflowed."""

@@ -208,6 +208,25 @@ class CUDA:
     def clip_norm(grad: Array, max_norm: float) -> None:
         kernels.clip_norm(grad.dot(grad), max_norm, grad)
 
+    @staticmethod
+    def smooth_softmax_log_loss(
+        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, smoothing: float
+    ) -> None:
+        log_sum = kernels.log_sum_exp(Z, b, axis=1)
+        _call_loss(kernels.smooth_softmax_log_loss, (b, log_sum, y, smoothing), weight, scale, share, Z, loss)
+
+    @staticmethod
+    def softmax_focal_loss(
+        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, gamma: float
+    ) -> None:
+        log_sum = kernels.log_sum_exp(Z, b, axis=1)
+        log_p = cupy.empty(y.shape, np.float64)
+        kernels.class_log_probability(Z, b, log_sum, y, Z.shape[1], log_p)
+        _call_loss(kernels.softmax_focal_loss, (b, log_sum, log_p, y, gamma), weight, scale, share, Z, loss)
+
+    smooth_logistic_log_loss = _loss(kernels.smooth_logistic_log_loss)
+    logistic_focal_loss = _loss(kernels.logistic_focal_loss)
+
     # -- optimizer steps ---------------------------------------------------------------------------------------------
 
     @staticmethod

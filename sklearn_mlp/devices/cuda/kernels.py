@@ -207,6 +207,60 @@ softmax_log_loss = _loss(
     "raw float64 log_sum, raw I y",
 )
 
+smooth_softmax_log_loss = _loss(
+    "smooth_softmax_log_loss",
+    """
+    const double log_p = double(z) - log_sum[row];
+    const T target = smoothing / T(n_columns) + (column == y[row] ? T(1) - smoothing : T(0));
+    const T dz = exp(T(log_p)) - target;
+    const double L = target * limit(-log_p);
+    """,
+    "raw float64 log_sum, raw I y, T smoothing",
+)
+smooth_logistic_log_loss = _loss(
+    "smooth_logistic_log_loss",
+    """
+    const T p = T(1) / (T(1) + exp(-z)), target = (T(1) - smoothing) * y[j] + T(0.5) * smoothing, dz = p - target;
+    const double L = target * limit(-log(p)) + (T(1) - target) * limit(-log(T(1) - p));
+    """,
+    "raw T y, T smoothing",
+)
+# The log-probability of each row's class, before the scores become gradients.
+class_log_probability = cupy.ElementwiseKernel(
+    "raw T Z, raw T b, float64 log_sum, I y, int64 n_columns",
+    "float64 log_p",
+    "log_p = double(Z[i * n_columns + y] + b[y]) - log_sum",
+    "mlp_class_log_probability",
+)
+_FOCAL = """
+    const double eps = sizeof(T) == 4 ? 1.1920928955078125e-07 : 2.220446049250313e-16;
+    const T rest = T(1) - p < T(eps) ? T(eps) : T(1) - p, modulation = pow(rest, gamma);
+    const T factor = modulation * (T(1) + gamma * p * T(neg_log) / rest);
+"""
+softmax_focal_loss = _loss(
+    "softmax_focal_loss",
+    f"""
+    const bool is_class = column == y[row];
+    const double neg_log = limit(-log_p[row]);
+    const T p = exp(T(log_p[row]));
+    {_FOCAL}
+    const T dz = (exp(T(double(z) - log_sum[row])) - T(is_class)) * factor;
+    const double L = is_class ? modulation * neg_log : 0;
+    """,
+    "raw float64 log_sum, raw float64 log_p, raw I y, T gamma",
+)
+logistic_focal_loss = _loss(
+    "logistic_focal_loss",
+    f"""
+    const T q = T(1) / (T(1) + exp(-z)), p = y[j] > T(0) ? q : T(1) - q;
+    const double neg_log = limit(-log(p));
+    {_FOCAL}
+    const T dz = (q - y[j]) * factor;
+    const double L = modulation * neg_log;
+    """,
+    "raw T y, T gamma",
+)
+
 clip_norm = cupy.ElementwiseKernel(
     "raw T squares, T max_norm",
     "T grad",
