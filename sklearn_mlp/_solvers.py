@@ -113,7 +113,7 @@ def fit_stochastic(mlp, objective, data, rows, validation, bring_home, random_st
             f"learning_rate_init={mlp.learning_rate_init}.",
             ConvergenceWarning,
         )
-    elif not stopped:
+    elif not (stopped or schedule.has_end):
         warn(
             f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged "
             "yet.",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn.exceptions
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.preprocessing import scale
 
@@ -203,3 +204,11 @@ def test_partial_fit_has_no_progress(learning_rate):
         ValueError, match=r"partial_fit does not know how many there will be. Use learning_rate='constant'"
     ):
         MLPRegressor(**SMALL, learning_rate=learning_rate).partial_fit(X, Y)
+
+
+def test_the_end_of_a_schedule_is_no_failure_to_converge(recwarn):
+    params = {**SMALL, "tol": 0, "n_iter_no_change": np.inf}
+    MLPRegressor(**params, learning_rate="cosine").fit(X, Y)
+    assert not recwarn.list
+    with pytest.warns(sklearn.exceptions.ConvergenceWarning, match="Maximum iterations"):
+        MLPRegressor(**params).fit(X, Y)

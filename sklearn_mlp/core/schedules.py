@@ -9,9 +9,13 @@ class Constant:
 
     Attributes
     ----------
+    has_end : bool
+        Whether training is over after a number of steps that was known before.
     learning_rate : float
         The rate of the last step, or of the next one if there was none.
     """
+
+    has_end = False
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
@@ -58,6 +62,8 @@ class ByProgress(Constant):
     ValueError
         At a step whose factor is not a finite number of 0 or more.
     """
+
+    has_end = True
 
     def __init__(self, learning_rate_init: float, factor: Callable[[float], float], n_steps: int) -> None:
         super().__init__(learning_rate_init)
