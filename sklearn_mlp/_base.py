@@ -84,6 +84,7 @@ class BaseMLP(BaseEstimator, ABC):
         "scoring": [StrOptions(set(get_scorer_names()) | {"loss"}), callable, None],
         "restore_best": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "ema_decay": [Interval(Real, 0, 1, closed="left"), None],
     }
 
     def __init__(
@@ -120,6 +121,7 @@ class BaseMLP(BaseEstimator, ABC):
         scoring,
         restore_best,
         dropout,
+        ema_decay,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -152,6 +154,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.scoring = scoring
         self.restore_best = restore_best
         self.dropout = dropout
+        self.ema_decay = ema_decay
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
@@ -183,6 +186,11 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(self, X, y, sample_weight, incremental=False, X_val=None, y_val=None, sample_weight_val=None):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if incremental and self.ema_decay is not None:
+            raise ValueError(
+                f"ema_decay={self.ema_decay} is for fit: partial_fit goes on from coefs_, which would be the average, "
+                "not the weights that are trained. Use ema_decay=None."
+            )
         device = resolve_device(self.device)
         check_on_device(device, X=X, y=y, sample_weight=sample_weight, X_val=X_val, y_val=y_val)
         own_validation = X_val, y_val, sample_weight_val
@@ -252,16 +260,21 @@ class BaseMLP(BaseEstimator, ABC):
         self.intercepts_ = theta.b
         self.__dict__.pop("_training_state", None)
 
-        on_device = Parameters(device.own(theta.vector), layer_sizes)
         loss_parameters = self._loss_parameters(n_outputs, dtype)
         dropout = check_dropout(self.dropout, len(hidden_layer_sizes)) if self.solver != "lbfgs" else []
         seed = random_state.randint(2**31) if dropout else 0
-        objective = Objective(device, on_device, activations, loss, float(self.alpha), loss_parameters, dropout, seed)
+        ema_decay = None if self.ema_decay is None or self.solver == "lbfgs" else float(self.ema_decay)
+        # The average is what the estimator predicts with, and must not be where the weights are trained.
+        trained = theta.vector if ema_decay is None else theta.vector.copy()
+        on_device = Parameters(device.own(trained), layer_sizes)
+        objective = Objective(
+            device, on_device, activations, loss, float(self.alpha), loss_parameters, dropout, seed, ema_decay
+        )
         data = X, target, sample_weight
 
         def bring_home():
-            if on_device.vector is not theta.vector:
-                theta.vector[...] = device.home(on_device.vector)
+            if objective.model.vector is not theta.vector:
+                theta.vector[...] = device.home(objective.model.vector)
 
         try:
             # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.

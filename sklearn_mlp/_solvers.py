@@ -103,7 +103,7 @@ def fit_stochastic(mlp, objective, data, rows, validation, bring_home, random_st
         stopped = True
 
     if best_theta is not None:
-        theta[...] = best_theta
+        objective.model.vector[...] = best_theta
     if mlp.n_iter_ and not isfinite(mlp.loss_):
         if best_theta is None:
             raise ValueError(NON_FINITE)

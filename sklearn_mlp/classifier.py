@@ -174,6 +174,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         others are scaled up by as much as keeps their mean [15]_. A sequence has one rate for each hidden layer.
         Ignored by 'lbfgs'.
 
+    ema_decay : float or None, default=None
+        In [0, 1): the model is an exponential moving average of the weights over the steps, with this decay (0.99 and
+        0.999 are usual; it is less in the first steps), and the validation set is evaluated with it. Smooths out what
+        single steps do, much as smaller learning rates at the end would [18]_. None is the weights themselves. Ignored
+        by 'lbfgs', and not for `partial_fit`.
+
     class_weight : dict, list of dict, 'balanced' or None, default=None
         Weight of each class: ``{label: weight}``, or for multilabel classification such a dict for each column, whose
         weights are multiplied. Samples weigh as much as their class, times `sample_weight`, in the loss and in the
@@ -301,6 +307,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        :arxiv:`1708.02002`
     .. [17] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception architecture for
        computer vision", CVPR 2016. :arxiv:`1512.00567`
+    .. [18] B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal on
+       Control and Optimization 30, 1992.
 
     Examples
     --------
@@ -358,6 +366,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         scoring=None,
         restore_best=True,
         dropout=0.0,
+        ema_decay=None,
         class_weight=None,
         loss="log_loss",
         focal_gamma=2.0,
@@ -395,6 +404,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             scoring=scoring,
             restore_best=restore_best,
             dropout=dropout,
+            ema_decay=ema_decay,
         )
         self.class_weight = class_weight
         self.loss = loss

@@ -179,6 +179,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         others are scaled up by as much as keeps their mean [16]_. A sequence has one rate for each hidden layer.
         Ignored by 'lbfgs'.
 
+    ema_decay : float or None, default=None
+        In [0, 1): the model is an exponential moving average of the weights over the steps, with this decay (0.99 and
+        0.999 are usual; it is less in the first steps), and the validation set is evaluated with it. Smooths out what
+        single steps do, much as smaller learning rates at the end would [17]_. None is the weights themselves. Ignored
+        by 'lbfgs', and not for `partial_fit`.
+
     huber_delta : float, default=1.0
         Where 'huber' becomes a straight line, in the unit of y. Ignored by other losses.
 
@@ -293,6 +299,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        Econometrica 78, 2010. :arxiv:`0704.3649`
     .. [16] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: A simple way to
        prevent neural networks from overfitting", JMLR 15, 2014.
+    .. [17] B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal on
+       Control and Optimization 30, 1992.
 
     Examples
     --------
@@ -355,6 +363,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         scoring=None,
         restore_best=True,
         dropout=0.0,
+        ema_decay=None,
         huber_delta=1.0,
         quantile=0.5,
         tweedie_power=1.5,
@@ -391,6 +400,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             scoring=scoring,
             restore_best=restore_best,
             dropout=dropout,
+            ema_decay=ema_decay,
         )
         self.loss = loss
         self.huber_delta = huber_delta

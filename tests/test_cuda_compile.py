@@ -63,6 +63,7 @@ KERNELS = [
     "class_log_probability",
     "softmax_focal_loss",
     "logistic_focal_loss",
+    "move_towards",
     "clip_norm",
     "sgd_step",
     "adam_step",
@@ -96,7 +97,7 @@ def calls(cupy, monkeypatch):
         for activation in ACTIVATIONS:
             for inputs in (X, csr_array(X), (10 * X).astype(np.int8)):
                 MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
-        MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0, dropout=0.5).fit(X, labels)
+        MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0, dropout=0.5, ema_decay=0.9).fit(X, labels)
         MLPClassifier(**common, dtype=dtype, solver="sgd").fit(X, labels > 1, sample_weight=labels + 1).predict(X)
         for params in ({"loss": "focal"}, {"label_smoothing": 0.1}):
             for y in (labels, labels > 1):

@@ -74,6 +74,7 @@ def _kernels():
             "sgd_step",
             lambda *args, nesterov=nesterov: (*vectors(*args, 3), 0.01, 0.9, nesterov, 1, 0.3, ACCUMULATOR, 3.0),
         )
+    yield "move_towards", lambda *args: (*vectors(*args, 2), 0.2)
     yield "adam_step", lambda *args: (*vectors(*args, 4), 0.01, 0.9, 0.999, 1e-8, 1, 0.3, 0.2, ACCUMULATOR, 3.0)
 
 

@@ -66,6 +66,8 @@ class Objective:
         Over the views of `theta`.
     theta, grad : Parameters
         Where the objective is taken, and its gradient there.
+    model : Parameters
+        What predicts: `theta`, or the exponential moving average of it.
     loss : accumulator
         What `backpropagate` and the optimizer add the loss to. Read once an epoch, so that a GPU need not be waited
         for in between.
@@ -81,12 +83,19 @@ class Objective:
         loss_parameters: Sequence[Any] = (),
         dropout: Sequence[float] = (),
         seed: int = 0,
+        ema_decay: float | None = None,
     ) -> None:
         dtype = theta.vector.dtype
         self.device = device
         self.theta = theta
         self.grad = Parameters(device.empty(theta.vector.shape, dtype), theta.layer_sizes)
         self.network = Network(device, theta.W, theta.b, activations, dtype, dropout, seed)
+        self.model, self.model_network = theta, self.network
+        self.ema_decay = ema_decay
+        self.n_averaged = 0
+        if ema_decay is not None:
+            self.model = Parameters(theta.vector.copy(), theta.layer_sizes)
+            self.model_network = Network(device, self.model.W, self.model.b, activations, dtype)
         self.alpha = alpha
         self.loss = device.accumulator()
         self._to_gradient = getattr(device, loss.gradient)
@@ -101,15 +110,25 @@ class Objective:
         self._to_gradient(Z, b, y, sample_weight, scale, self.loss, share, *self._loss_parameters)  # Z becomes dZ
         self.network.backward(X, Z, self.grad)
 
+    def average(self) -> None:
+        """Take the parameters of now into the average.
+
+        The first steps weigh more, so that the initial weights are soon forgotten: decay is at most (t + 1) / (t + 10).
+        """
+        assert self.ema_decay is not None
+        decay = min(self.ema_decay, (self.n_averaged + 1) / (self.n_averaged + 10))
+        self.n_averaged += 1
+        self.device.move_towards(self.model.vector, self.theta.vector, 1 - decay)
+
     def evaluate(self, batches: Batches, out_activation: str) -> tuple[Array, float]:
         """The predictions (n_samples, n_outputs) for the rows of `batches`, and their mean loss without the penalty."""
-        device, b = self.device, self.theta.b[-1]
+        device, b = self.device, self.model.b[-1]
         activate = getattr(device, OUT_ACTIVATIONS[out_activation])
         prediction = device.empty((batches.n_rows, b.shape[0]), b.dtype)
         loss = device.accumulator()
         start, weight = 0, 0.0
         for X, y, sample_weight, total_weight in batches:
-            Z = self.network.forward(X)
+            Z = self.model_network.forward(X)
             part = prediction[start : start + X.shape[0]]
             part[...] = Z
             activate(part, b)
@@ -136,6 +155,8 @@ def run_epoch(
         if max_grad_norm is not None:
             device.clip_norm(objective.grad.vector, max_grad_norm)
         optimizer.step(objective.grad.vector, schedule.step(), objective.alpha / total_weight, objective.loss, n)
+        if objective.ema_decay is not None:
+            objective.average()
         n_rows += n
     return device.collect(objective.loss) / n_rows if n_rows else inf
 
@@ -172,7 +193,6 @@ def train(
     best_theta : array or None
         Receives the parameters of each new best validation score.
     """
-    theta = objective.theta.vector
     for _ in range(max_iter):
         if random_state is not None:
             batches.shuffle(random_state)
@@ -187,7 +207,7 @@ def train(
             return
         is_best = patience.update(score if early_stopping and score is not None else -loss)
         if is_best and best_theta is not None:
-            best_theta[...] = theta
+            best_theta[...] = objective.model.vector
         if patience.at_end:
             stop, what = schedule.plateau()
             if not stop:

@@ -487,6 +487,11 @@ class CPU:
             loss += share * scale * float(np.dot(L, weight))
 
     @staticmethod
+    def move_towards(average: Array, theta: Array, weight: float) -> None:
+        """average <- average + weight (theta - average)."""
+        average += weight * (theta - average)
+
+    @staticmethod
     def clip_norm(grad: Array, max_norm: float) -> None:
         """Shorten `grad` to `max_norm` if it is longer."""
         norm = float(np.sqrt(np.dot(grad, grad)))

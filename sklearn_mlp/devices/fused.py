@@ -234,6 +234,13 @@ def _poisson_deviance(Z, b, y, weight, scale, loss, share):
 
 
 @kernel
+def _move_towards(average, theta, weight):
+    weight = theta.dtype.type(weight)
+    for i in range(theta.size):
+        average[i] += weight * (theta[i] - average[i])
+
+
+@kernel
 def _sgd_pass(theta, grad, velocity, learning_rate, momentum, nesterov, l2):
     real = theta.dtype.type
     rate, mu, l2 = real(learning_rate), real(momentum), real(l2)
@@ -299,6 +306,7 @@ class FusedCPU(CPU):
     logistic_log_loss = staticmethod(_logistic_log_loss)
     squared_error = staticmethod(_squared_error)
     poisson_deviance = staticmethod(_poisson_deviance)
+    move_towards = staticmethod(_move_towards)
     sgd_step = staticmethod(_sgd_step)
     adam_step = staticmethod(_adam_step)
 

@@ -205,6 +205,10 @@ class CUDA:
         _call_loss(kernels.softmax_log_loss, (b, log_sum, y), weight, scale, share, Z, loss)
 
     @staticmethod
+    def move_towards(average: Array, theta: Array, weight: float) -> None:
+        kernels.move_towards(theta, weight, average)
+
+    @staticmethod
     def clip_norm(grad: Array, max_norm: float) -> None:
         kernels.clip_norm(grad.dot(grad), max_norm, grad)
 

@@ -261,6 +261,9 @@ logistic_focal_loss = _loss(
     "raw T y, T gamma",
 )
 
+move_towards = cupy.ElementwiseKernel(
+    "T theta, T weight", "T average", "average += weight * (theta - average)", "mlp_move_towards"
+)
 clip_norm = cupy.ElementwiseKernel(
     "raw T squares, T max_norm",
     "T grad",
