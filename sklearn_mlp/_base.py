@@ -192,7 +192,9 @@ class BaseMLP(BaseEstimator, ABC):
                 "not the weights that are trained. Use ema_decay=None."
             )
         device = resolve_device(self.device)
-        check_on_device(device, X=X, y=y, sample_weight=sample_weight, X_val=X_val, y_val=y_val)
+        arrays = {"X": X, "y": y, "sample_weight": sample_weight}
+        arrays |= {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        check_on_device(device, **arrays)
         own_validation = X_val, y_val, sample_weight_val
         if X_val is None:
             if y_val is not None or sample_weight_val is not None:

@@ -475,7 +475,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Weights of the samples in the loss. None is a weight of 1 for each.
 
         classes : array-like of shape (n_classes,), default=None
-            All classes that any call will see. Needed in the first call only.
+            All classes that any call will see. Needed in the first call only; for a matrix of 0 and 1, multilabel
+            classification, not even there.
 
         Returns
         -------
@@ -483,6 +484,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The trained classifier.
         """
         self._validate_params()
+        shape = y.shape if hasattr(y, "shape") else np.shape(y)
+        if len(shape) == 2 and shape[1] > 1 and (classes is None or np.isin(classes, [0, 1]).all()):
+            # The classes of several labels are the columns, whose number y shows.
+            classes = np.arange(shape[1])
         _check_partial_fit_first_call(self, classes)
         return self._fit(X, y, sample_weight, incremental=True)
 

@@ -92,3 +92,24 @@ def test_a_rare_class_is_found():
 def test_errors(class_weight, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**SMALL, class_weight=class_weight).fit(X, LABELS if isinstance(class_weight, list) else Y)
+
+
+@pytest.mark.parametrize("class_weight", [None, [{0: 1, 1: 2}, {0: 3, 1: 4}]], ids=str)
+@pytest.mark.parametrize("as_labels", [np.asarray, csr_array, np.ndarray.tolist], ids=["array", "sparse", "list"])
+@pytest.mark.parametrize("classes", [None, [0, 1], np.arange(2)], ids=str)
+def test_partial_fit_with_several_labels(classes, as_labels, class_weight):
+    params = {**SMALL, "shuffle": False, "class_weight": class_weight}
+    model = MLPClassifier(**params)
+    for _ in range(5):
+        model.partial_fit(X, as_labels(LABELS), classes=classes)
+    whole = MLPClassifier(**params, tol=0).fit(X, LABELS)
+    np.testing.assert_allclose(model.predict_proba(X), whole.predict_proba(X), rtol=1e-10)
+    np.testing.assert_array_equal(model.classes_, [0, 1])
+
+
+def test_partial_fit_with_more_labels_than_two():
+    three = np.c_[LABELS, Y == 0].astype(int)
+    model = MLPClassifier(**SMALL).partial_fit(X, three, classes=[0, 1]).partial_fit(X, three, classes=[0, 1])
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+    with pytest.raises(ValueError, match="classes"):
+        model.partial_fit(X, np.c_[three, three])
