@@ -64,6 +64,29 @@ def test_the_same_model_as_on_the_cpu(estimator, y, activation, params, weighted
     assert_allclose(a.predict(data), b.predict(data), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "params"),
+    [
+        *((MLPRegressor, {"loss": loss}) for loss in ("absolute_error", "huber", "quantile", "gamma", "tweedie")),
+        (MLPRegressor, {"loss": "quantile", "quantile": (0.1, 0.9)}),
+        *(
+            (MLPClassifier, params)
+            for params in ({"loss": "focal"}, {"label_smoothing": 0.2}, {"class_weight": "balanced"})
+        ),
+        (MLPClassifier, {"dropout": 0.3, "solver": "adamw", "learning_rate": "cosine"}),
+        (MLPClassifier, {"ema_decay": 0.9, "max_grad_norm": 0.5, "early_stopping": True, "scoring": "neg_log_loss"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("several", [False, True], ids=["two classes", "ten classes"])
+def test_the_same_modern_model_as_on_the_cpu(estimator, params, several):
+    y = LABELS[:600] if several else LABELS[:600] > 4
+    y = y + 1.0 if estimator is MLPRegressor else y
+    a, b = (estimator(**SMALL, **params, device=device).fit(X, y) for device in ("cuda", "cpu"))
+    assert_same_model(a, b, 1e-6)
+    assert_allclose(a.predict(X), b.predict(X), rtol=1e-5)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 200])
 def test_float32(batch_size):
     params = {**SMALL, "dtype": "float32", "max_iter": 2, "batch_size": batch_size}
