@@ -45,6 +45,16 @@ def _loss(kernel: Any) -> Any:
     return staticmethod(to_gradient)
 
 
+def _softmax_loss(kernel: Any) -> Any:
+    def to_gradient(
+        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, *parameters: Any
+    ) -> None:
+        log_sum = kernels.log_sum_exp(Z, b, axis=1)
+        _call_loss(kernel, (b, log_sum, y, *parameters), weight, scale, share, Z, loss)
+
+    return staticmethod(to_gradient)
+
+
 def _call_loss(
     kernel: Any, arrays: tuple[Any, ...], weight: Array, scale: float, share: float, Z: Array, loss: Array
 ) -> None:
@@ -199,10 +209,8 @@ class CUDA:
     tweedie_deviance = _loss(kernels.tweedie_deviance)
     logistic_log_loss = _loss(kernels.logistic_log_loss)
 
-    @staticmethod
-    def softmax_log_loss(Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float) -> None:
-        log_sum = kernels.log_sum_exp(Z, b, axis=1)
-        _call_loss(kernels.softmax_log_loss, (b, log_sum, y), weight, scale, share, Z, loss)
+    softmax_log_loss = _softmax_loss(kernels.softmax_log_loss)
+    smooth_softmax_log_loss = _softmax_loss(kernels.smooth_softmax_log_loss)
 
     @staticmethod
     def move_towards(average: Array, theta: Array, weight: float) -> None:
@@ -211,13 +219,6 @@ class CUDA:
     @staticmethod
     def clip_norm(grad: Array, max_norm: float) -> None:
         kernels.clip_norm(grad.dot(grad), max_norm, grad)
-
-    @staticmethod
-    def smooth_softmax_log_loss(
-        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, smoothing: float
-    ) -> None:
-        log_sum = kernels.log_sum_exp(Z, b, axis=1)
-        _call_loss(kernels.smooth_softmax_log_loss, (b, log_sum, y, smoothing), weight, scale, share, Z, loss)
 
     @staticmethod
     def softmax_focal_loss(
