@@ -132,17 +132,27 @@ def _derivative_backward(D, dA, db):
 
 
 @kernel
-def _dropout(A, out, threshold, scale, key_0, key_1):
-    zero = A.dtype.type(0)
-    n_columns = A.shape[1]
-    for i in range(A.shape[0]):
-        first = np.uint32(i * n_columns)
-        for j in range(n_columns):
-            x = np.uint32(np.uint32(first + np.uint32(j)) * np.uint32(0x9E3779B9) + key_0)
-            x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)) ^ key_1
-            x = np.uint32((x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B))
-            x ^= x >> np.uint32(16)
-            out[i, j] = zero if x < threshold else scale * A[i, j]
+def _hash(i, key_0, key_1):
+    x = np.uint32(np.uint32(i) * np.uint32(0x9E3779B9) + key_0)
+    x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)) ^ key_1
+    x = np.uint32((x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B))
+    return x ^ (x >> np.uint32(16))
+
+
+@kernel
+def _dropout(a, out, threshold, scale, key_0, key_1):
+    zero = a.dtype.type(0)
+    for i in range(a.size):
+        out[i] = zero if _hash(i, key_0, key_1) < threshold else scale * a[i]
+
+
+# The same with `a` as its own output. Two names for one array keep the loop above from being vectorised, which takes ten
+# times as long (200 rows of 256: 100 and 9 µs).
+@kernel
+def _dropout_in_place(a, threshold, scale, key_0, key_1):
+    zero = a.dtype.type(0)
+    for i in range(a.size):
+        a[i] = zero if _hash(i, key_0, key_1) < threshold else scale * a[i]
 
 
 @kernel
@@ -312,8 +322,11 @@ class FusedCPU(CPU):
 
     @staticmethod
     def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:
-        scale = A.dtype.type(1 / (1 - rate))
-        _dropout(A, out, np.uint32(rate * 2**32), scale, np.uint32(keys[0]), np.uint32(keys[1]))
+        parameters = np.uint32(rate * 2**32), A.dtype.type(1 / (1 - rate)), np.uint32(keys[0]), np.uint32(keys[1])
+        if out is A:
+            _dropout_in_place(A.reshape(-1), *parameters)
+        else:
+            _dropout(A.reshape(-1), out.reshape(-1), *parameters)
 
     @staticmethod
     def logistic(Z: Array, b: Array) -> None:
