@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 # For each set of extras one stamp, which is made anew when the package's metadata change.
 INSTALLED = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-gpu cuda-check check bench clean
+.PHONY: demo test test-slow test-gpu cuda-check check bench clean
 
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
 	$(BIN)/python examples/digits_grid_search.py
 
 test: $(call INSTALLED,test)  ## run all tests
 	$(BIN)/python -m pytest
+
+test-slow: $(call INSTALLED,test)  ## the tests that go through all cases of what the others sample
+	$(BIN)/python -m pytest -m slow
 
 test-gpu: $(call INSTALLED,test) $(call INSTALLED,cuda$(CUDA))  ## tests on an NVIDIA GPU; with a driver of CUDA 13: CUDA=13
 	$(BIN)/python -m pytest -m gpu

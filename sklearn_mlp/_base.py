@@ -22,6 +22,7 @@ from sklearn_mlp._validation import (
     check_dropout,
     check_gpu_array,
     check_hidden_layer_sizes,
+    check_normalization,
     check_on_device,
     float_dtype,
     on_gpu,
@@ -34,7 +35,7 @@ from sklearn_mlp.core.activations import ACTIVATIONS, initial_bounds
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.losses import LOSSES
 from sklearn_mlp.core.network import Network
-from sklearn_mlp.core.parameters import Parameters, draw
+from sklearn_mlp.core.parameters import Layers, draw
 from sklearn_mlp.core.training import Objective
 from sklearn_mlp.devices import resolve_device
 
@@ -52,7 +53,7 @@ class BaseMLP(BaseEstimator, ABC):
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "muon"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [
@@ -85,6 +86,7 @@ class BaseMLP(BaseEstimator, ABC):
         "restore_best": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "ema_decay": [Interval(Real, 0, 1, closed="left"), None],
+        "normalization": [StrOptions({"batch", "layer"}), None],
     }
 
     def __init__(
@@ -122,6 +124,7 @@ class BaseMLP(BaseEstimator, ABC):
         restore_best,
         dropout,
         ema_decay,
+        normalization,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -155,6 +158,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.restore_best = restore_best
         self.dropout = dropout
         self.ema_decay = ema_decay
+        self.normalization = normalization
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
@@ -213,6 +217,7 @@ class BaseMLP(BaseEstimator, ABC):
         resume = hasattr(self, "coefs_") and (self.warm_start or incremental)
         hidden_layer_sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
         activations = check_activation(self.activation, len(hidden_layer_sizes))
+        check_normalization(self.normalization, hidden_layer_sizes, self.solver)
         X, y = self._validate(device, X, y, resume)
         dtype = self._training_dtype(X, resume)
         sample_weight = self._validate_weight(device, sample_weight, X, dtype)
@@ -230,11 +235,12 @@ class BaseMLP(BaseEstimator, ABC):
                     f"{loss.out_activation!r}. warm_start=True and partial_fit go on with the fitted network: restore "
                     "the kind of y, or train a new one with warm_start=False and fit."
                 )
-            theta = pack_parameters(self.coefs_, self.intercepts_, layer_sizes, dtype)
+            theta = pack_parameters(self._layers(), layer_sizes, dtype, self.normalization)
         else:
             # scikit-learn's rule for the output layer goes by `activation` even where there is no hidden layer.
             last = activations[-1] if activations else self.activation if isinstance(self.activation, str) else "relu"
-            theta = draw(layer_sizes, initial_bounds(layer_sizes, activations, last), random_state, dtype)
+            bounds = initial_bounds(layer_sizes, activations, last)
+            theta = draw(layer_sizes, bounds, random_state, dtype, self.normalization)
         rows = validation = None
         if own_validation is not None:
             validation = self._validation_set(device, *own_validation, dtype, loss_name, n_outputs)
@@ -260,6 +266,9 @@ class BaseMLP(BaseEstimator, ABC):
         self.out_activation_ = loss.out_activation
         self.coefs_ = theta.W
         self.intercepts_ = theta.b
+        self.scales_ = theta.gamma
+        self.running_means_ = [mean for mean, _ in theta.statistics]
+        self.running_variances_ = [variance for _, variance in theta.statistics]
         self.__dict__.pop("_training_state", None)
 
         loss_parameters = self._loss_parameters(n_outputs, dtype)
@@ -268,7 +277,7 @@ class BaseMLP(BaseEstimator, ABC):
         ema_decay = None if self.ema_decay is None or self.solver == "lbfgs" else float(self.ema_decay)
         # The average is what the estimator predicts with, and must not be where the weights are trained.
         trained = theta.vector if ema_decay is None else theta.vector.copy()
-        on_device = Parameters(device.own(trained), layer_sizes)
+        on_device = theta.like(device.own(trained))
         objective = Objective(
             device, on_device, activations, loss, float(self.alpha), loss_parameters, dropout, seed, ema_decay
         )
@@ -355,6 +364,11 @@ class BaseMLP(BaseEstimator, ABC):
             )
         return rows, rows_val
 
+    def _layers(self):
+        """The fitted parameters as `core` takes them."""
+        statistics = zip(getattr(self, "running_means_", ()), getattr(self, "running_variances_", ()), strict=True)
+        return Layers(self.coefs_, self.intercepts_, getattr(self, "scales_", ()), [np.stack(s) for s in statistics])
+
     def _partial_fit_state(self, resume):
         """What the last partial_fit left for this one; nothing if another solver is to go on."""
         state = getattr(self, "_training_state", {})
@@ -386,9 +400,8 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _output(self, device, X):
         dtype = float_dtype(self.coefs_[0])
-        arrays = self.coefs_, self.intercepts_
-        W, b = ([device.place(np.asarray(array, dtype)) for array in layers] for layers in arrays)
-        network = Network(device, W, b, check_activation(self.activation, len(W) - 1), dtype)
+        layers = Layers(*([device.place(np.asarray(array, dtype)) for array in arrays] for arrays in self._layers()))
+        network = Network(device, layers, check_activation(self.activation, len(layers.W) - 1), dtype)
         batch_size = device.chunk_rows(X, network.n_units)
         batches = Batches(device, X, None, None, dtype=dtype, batch_size=batch_size)
         return network.predict(batches, self.out_activation_)

@@ -14,7 +14,7 @@ from sklearn_mlp._scoring import make_validation
 from sklearn_mlp._validation import check_batch_size, warn
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
-from sklearn_mlp.core.optimizers import SGD, Adam
+from sklearn_mlp.core.optimizers import SGD, Adam, Muon
 from sklearn_mlp.core.schedules import (
     Adaptive,
     ByProgress,
@@ -33,7 +33,7 @@ NON_FINITE = (
 
 
 def fit_stochastic(mlp, objective, data, rows, validation, bring_home, random_state, state=None):
-    """Train with 'sgd', 'adam' or 'adamw'.
+    """Train with a stochastic solver.
 
     Parameters
     ----------
@@ -73,6 +73,13 @@ def fit_stochastic(mlp, objective, data, rows, validation, bring_home, random_st
         rows = np.arange(X.shape[0])
     n_rows = X.shape[0] if rows is None else len(rows)
     batch_size = check_batch_size(mlp.batch_size, n_rows)
+    if batch_size == 1 and mlp.normalization == "batch":
+        raise ValueError(
+            "normalization='batch' takes mean and variance from the rows of a mini-batch, and with "
+            f"batch_size={mlp.batch_size!r} and {n_rows} rows there is one row in each. Use larger batches, or "
+            "normalization='layer'."
+        )
+    objective.network.seen_weight = state.get("seen_weight", 0.0)
     batches = Batches(device, X, target, sample_weight, dtype=theta.dtype, batch_size=batch_size, rows=rows)
     optimizer = _make_optimizer(mlp, device, objective.theta, state.get("optimizer", {}))
     n_steps = mlp.max_iter * ceil(n_rows / batch_size)
@@ -125,6 +132,7 @@ def fit_stochastic(mlp, objective, data, rows, validation, bring_home, random_st
         "optimizer": optimizer.state(),
         "learning_rate": schedule.learning_rate,
         "n_no_improvement": patience.count,
+        "seen_weight": objective.network.seen_weight,
         "seed": mlp.random_state if is_seeded else None,
         "random_state": random_state if is_seeded else None,
     }
@@ -181,8 +189,16 @@ def fit_lbfgs(mlp, objective, data):
 def _make_optimizer(mlp, device, theta, state):
     if mlp.solver == "sgd":
         return SGD(device, theta, float(mlp.momentum), bool(mlp.nesterovs_momentum), **state)
-    weight_decay = float(mlp.weight_decay) if mlp.solver == "adamw" else 0.0
-    return Adam(device, theta, float(mlp.beta_1), float(mlp.beta_2), float(mlp.epsilon), weight_decay, **state)
+    weight_decay = 0.0 if mlp.solver == "adam" else float(mlp.weight_decay)
+    adam = float(mlp.beta_1), float(mlp.beta_2), float(mlp.epsilon), weight_decay
+    if mlp.solver == "muon":
+        if len(theta.W) < 3:
+            warn(
+                f"solver='muon' is 'adamw' for hidden_layer_sizes={mlp.hidden_layer_sizes!r}: what else it does is for "
+                "the weights between two hidden layers. Use solver='adamw', or more layers."
+            )
+        return Muon(device, theta, float(mlp.momentum), bool(mlp.nesterovs_momentum), *adam, **state)
+    return Adam(device, theta, *adam, **state)
 
 
 def _make_schedule(mlp, learning_rate, n_steps):

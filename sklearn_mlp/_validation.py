@@ -124,6 +124,19 @@ def check_dropout(dropout, n_hidden):
     return rates if any(rates) else []
 
 
+def check_normalization(normalization, hidden_layer_sizes, solver):
+    if normalization == "batch" and solver == "lbfgs":
+        raise ValueError(
+            "normalization='batch' takes its statistics from mini-batches, and solver='lbfgs' has none. Use "
+            "normalization='layer', or another solver."
+        )
+    if normalization == "layer" and 1 in hidden_layer_sizes:
+        raise ValueError(
+            "normalization='layer' makes a hidden layer of one neuron constant, as its mean is its value; got "
+            f"hidden_layer_sizes={hidden_layer_sizes}. Use normalization='batch', or more neurons."
+        )
+
+
 def check_batch_size(batch_size, n_rows):
     if batch_size == "auto":
         return min(200, n_rows)
@@ -132,10 +145,11 @@ def check_batch_size(batch_size, n_rows):
     return int(min(batch_size, n_rows))
 
 
-def pack_parameters(coefs, intercepts, layer_sizes, dtype):
-    """One flat vector with the values of `coefs_` and `intercepts_`, which may come from anywhere: a fit, a file, a
-    user who set them.
+def pack_parameters(layers, layer_sizes, dtype, normalization):
+    """One flat vector with the values of the fitted attributes, which may come from anywhere: a fit, a file, a user who
+    set them.
     """
+    coefs, intercepts, scales, statistics = layers
     shapes = [(np.shape(W), np.shape(b)) for W, b in zip(coefs, intercepts, strict=True)]
     wanted = [((n_in, n_out), (n_out,)) for n_in, n_out in pairwise(layer_sizes)]
     if shapes != wanted:
@@ -146,8 +160,16 @@ def pack_parameters(coefs, intercepts, layer_sizes, dtype):
             "fitted network: restore hidden_layer_sizes and the columns of y, or train a new one with "
             "warm_start=False and fit."
         )
-    theta = Parameters(np.empty(n_parameters(layer_sizes), dtype), layer_sizes)
-    for view, array in zip(theta.W + theta.b, [*coefs, *intercepts], strict=True):
+    theta = Parameters(np.empty(n_parameters(layer_sizes, normalization), dtype), layer_sizes, normalization)
+    if (len(scales), len(statistics)) != (len(theta.gamma), len(theta.statistics)):
+        fitted = "batch" if statistics else "layer" if scales else None
+        raise ValueError(
+            f"The fitted network has normalization={fitted!r}, and is now to have {normalization!r}. warm_start=True "
+            "and partial_fit go on with the fitted network: restore normalization, or train a new one with "
+            "warm_start=False and fit."
+        )
+    views = theta.W + theta.b + theta.gamma + theta.statistics
+    for view, array in zip(views, [*coefs, *intercepts, *scales, *statistics], strict=True):
         view[...] = array
     return theta
 

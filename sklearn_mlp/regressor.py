@@ -53,11 +53,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         - 'silu': f(z) = z / (1 + exp(-z)) [8]_.
         - 'mish': f(z) = z tanh(log(1 + exp(z))) [9]_.
 
-    solver : {'lbfgs', 'sgd', 'adam', 'adamw'}, default='adam'
+    solver : {'lbfgs', 'sgd', 'adam', 'adamw', 'muon'}, default='adam'
         The method that finds the weights.
 
         - 'adam': stochastic steps scaled by running moments of the gradient [1]_. Suits most data sets.
         - 'adamw': 'adam' with `weight_decay` [11]_.
+        - 'muon': 'adamw', but for the weights between two hidden layers, whose momentum is made orthogonal before each
+          step [20]_ [21]_. Takes a good deal more time a step, which large batches make less of; with fewer than two
+          hidden layers it is 'adamw'.
         - 'sgd': stochastic gradient descent, with momentum [2]_ and a schedule for the learning rate.
         - 'lbfgs': a full-batch quasi-Newton method [3]_. Suits small data sets.
 
@@ -72,8 +75,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'linear', 'one_cycle'} or callable, \
             default='constant'
-        Schedule of the learning rate. 'invscaling' and 'adaptive' are for 'sgd', and mean 'constant' to 'adam' and
-        'adamw', as in scikit-learn; 'lbfgs' ignores all.
+        Schedule of the learning rate. 'invscaling' and 'adaptive' are for 'sgd', and mean 'constant' to the
+        solvers of Adam's kind, as in scikit-learn; 'lbfgs' ignores all.
 
         - 'constant': `learning_rate_init` throughout.
         - 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after an epoch, with t the samples seen so far.
@@ -115,10 +118,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether `fit` goes on from the weights of the last fit, with fresh patience.
 
     momentum : float, default=0.9
-        Momentum of 'sgd', in [0, 1]. Ignored by all else.
+        Momentum of 'sgd', and of 'muon' between hidden layers, in [0, 1]. Ignored by all else.
 
     nesterovs_momentum : bool, default=True
-        Whether momentum is Nesterov's. Only used by 'sgd' with ``momentum > 0``.
+        Whether momentum is Nesterov's. Only used by 'sgd' and 'muon' with ``momentum > 0``.
 
     early_stopping : bool, default=False
         Whether to set aside `validation_fraction` of the samples and stop when the score on them (R²) stops
@@ -128,13 +131,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The share of the samples that `early_stopping` sets aside, in [0, 1).
 
     beta_1 : float, default=0.9
-        Decay rate of the first moment of 'adam', in [0, 1). Ignored by all else.
+        Decay rate of the first moment of 'adam', 'adamw' and 'muon', in [0, 1). Ignored by all else.
 
     beta_2 : float, default=0.999
-        Decay rate of the second moment of 'adam', in [0, 1). Ignored by all else.
+        Decay rate of the second moment of 'adam', 'adamw' and 'muon', in [0, 1). Ignored by all else.
 
     epsilon : float, default=1e-8
-        Keeps the step of 'adam' finite. Ignored by all else.
+        Keeps the step of 'adam', 'adamw' and 'muon' finite. Ignored by all else.
 
     n_iter_no_change : int or np.inf, default=10
         Patience: training stops (or 'adaptive' lowers the rate) after more than this many epochs in a row that
@@ -156,8 +159,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         float32, and float64 for any other. A batch of X is cast when it is used, so that X itself is not copied.
 
     weight_decay : float, default=0.01
-        In each step of 'adamw', weights (not biases) lose this share of themselves times the learning rate, whatever
-        their gradient. `alpha` has its effect besides. Ignored by other solvers.
+        In each step of 'adamw' and 'muon', weights (not biases) lose this share of themselves times the learning rate,
+        whatever their gradient. `alpha` has its effect besides. Ignored by other solvers.
 
     warmup_fraction : float or 'auto', default='auto'
         The share of the steps, in [0, 1), in which the schedules 'cosine', 'linear' and 'one_cycle' rise. 'auto' is 0.3
@@ -185,6 +188,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         single steps do, much as smaller learning rates at the end would [17]_. None is the weights themselves. Ignored
         by 'lbfgs', and not for `partial_fit`.
 
+    normalization : {'batch', 'layer'} or None, default=None
+        What happens to the inputs of a hidden layer's activation before the bias is added; each neuron has a scale for
+        the result, `scales_`.
+
+        - 'batch': mean 0 and variance 1 over the samples of the mini-batch, by their weights, for each neuron [18]_. To
+          predict, averages over the batches are used, in which each counts a tenth less than the next. Needs batches of
+          more than one sample; not for 'lbfgs'.
+        - 'layer': mean 0 and variance 1 over the layer's neurons, for each sample [19]_.
+
     huber_delta : float, default=1.0
         Where 'huber' becomes a straight line, in the unit of y. Ignored by other losses.
 
@@ -204,6 +216,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     intercepts_ : list of ndarray of shape (fan_out,)
         The biases of each layer.
+
+    scales_ : list of ndarray of shape (fan_out,)
+        The scales of each hidden layer with `normalization`; empty without.
+
+    running_means_, running_variances_ : list of ndarray of shape (fan_out,)
+        What normalization='batch' predicts with in each hidden layer; empty without it.
 
     loss_ : float
         The loss of the last epoch, as a mean over its batches, each taken before its step; for 'lbfgs', the loss of
@@ -260,7 +278,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     -----
     Initial weights and biases are uniform in ``±sqrt(6 / (fan_in + fan_out))``, or ``±sqrt(2 / (fan_in + fan_out))``
     for activation='logistic' [4]_, as in scikit-learn. Hidden layers of the activations that scikit-learn does not have
-    take ``±sqrt(6 / fan_in)`` [10]_, and of 'selu' ``±sqrt(3 / fan_in)`` [7]_.
+    take ``±sqrt(6 / fan_in)`` [10]_, and of 'selu' ``±sqrt(3 / fan_in)`` [7]_. With `normalization`, hidden layers
+    begin with biases of 0 and scales of 1.
 
     With several outputs the squared error is reported as their mean and differentiated as their sum, as in
     scikit-learn. Other losses are the sum over the outputs.
@@ -301,6 +320,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        prevent neural networks from overfitting", JMLR 15, 2014.
     .. [17] B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal on
        Control and Optimization 30, 1992.
+    .. [18] S. Ioffe and C. Szegedy, "Batch normalization: Accelerating deep network training by reducing internal
+       covariate shift", ICML 2015. :arxiv:`1502.03167`
+    .. [19] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016. :arxiv:`1607.06450`
+    .. [20] K. Jordan, Y. Jin, V. Boza, J. You, F. Cesista, L. Newhouse and J. Bernstein, "Muon: An optimizer for hidden
+       layers in neural networks", 2024. https://kellerjordan.github.io/posts/muon/
+    .. [21] J. Liu et al., "Muon is scalable for LLM training", 2025. :arxiv:`2502.16982`
 
     Examples
     --------
@@ -364,6 +389,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         restore_best=True,
         dropout=0.0,
         ema_decay=None,
+        normalization=None,
         huber_delta=1.0,
         quantile=0.5,
         tweedie_power=1.5,
@@ -401,6 +427,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             restore_best=restore_best,
             dropout=dropout,
             ema_decay=ema_decay,
+            normalization=normalization,
         )
         self.loss = loss
         self.huber_delta = huber_delta
@@ -456,7 +483,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def partial_fit(self, X, y, sample_weight=None):
         """Train the network for one epoch on X and y, going on from where it is.
 
-        Only available for solver='sgd' and 'adam'. The state of the solver and of the random numbers is kept from call
+        Not available for solver='lbfgs'. The state of the solver and of the random numbers is kept from call
         to call, and in a pickle between calls.
 
         Parameters

@@ -25,7 +25,15 @@ MAY_IMPORT = {
     "core.dense": {"devices"},
     "core.batches": {"devices"},
     "core.optimizers": {"core.parameters", "devices"},
-    "core.network": {"core.activations", "core.batches", "core.dense", "core.parameters", "devices"},
+    "core.normalization": {"devices"},
+    "core.network": {
+        "core.activations",
+        "core.batches",
+        "core.dense",
+        "core.normalization",
+        "core.parameters",
+        "devices",
+    },
     "core.training": {
         "core.activations",
         "core.batches",

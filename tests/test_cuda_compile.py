@@ -46,6 +46,13 @@ KERNELS = [
     "selu_backward",
     "softplus_backward",
     "derivative_backward",
+    "moments",
+    "normalise",
+    "inverse_std",
+    "scale_gradient",
+    "batch_norm_backward",
+    "layer_norm_sums",
+    "layer_norm_backward",
     "dropout",
     "log_sum_exp",
     "softmax",
@@ -65,6 +72,9 @@ KERNELS = [
     "logistic_focal_loss",
     "move_towards",
     "clip_norm",
+    "normalise_vector",
+    "axpby",
+    "add_momentum",
     "sgd_step",
     "adam_step",
     "gather",
@@ -73,7 +83,7 @@ KERNELS = [
 
 # Operations in double precision, which most GPUs do 32 to 64 times as slowly, in the kernels for float32: those that
 # add up the loss, and the logarithm in the denominator of the softmax.
-DOUBLES = {"sgd_step": 2, "adam_step": 2, "softmax": 1, "log_sum_exp": 32}
+DOUBLES = {"sgd_step": 2, "add_momentum": 2, "adam_step": 2, "softmax": 1, "log_sum_exp": 32}
 DOUBLES |= dict.fromkeys(("squared_error", "absolute_error", "huber", "pinball", "gamma_deviance"), 8)
 DOUBLES |= {"poisson_deviance": 4, "tweedie_deviance": 8, "logistic_log_loss": 8, "softmax_log_loss": 11}
 DOUBLES |= {"smooth_softmax_log_loss": 13, "smooth_logistic_log_loss": 16, "class_log_probability": 1}
@@ -98,6 +108,10 @@ def calls(cupy, monkeypatch):
             for inputs in (X, csr_array(X), (10 * X).astype(np.int8)):
                 MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
         MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0, dropout=0.5, ema_decay=0.9).fit(X, labels)
+        MLPClassifier(**{**common, "hidden_layer_sizes": (3, 4, 3)}, dtype=dtype, solver="muon").fit(X, labels)
+        for normalization in ("batch", "layer"):
+            model = MLPClassifier(**common, dtype=dtype, normalization=normalization)
+            model.fit(X, labels, sample_weight=labels + 1).fit(X, labels).predict(X)
         MLPClassifier(**common, dtype=dtype, solver="sgd").fit(X, labels > 1, sample_weight=labels + 1).predict(X)
         for params in ({"loss": "focal"}, {"label_smoothing": 0.1}):
             for y in (labels, labels > 1):

@@ -29,6 +29,52 @@ def _kernels():
             f"{name}_backward",
             lambda *args: (np.tanh(scores(*args)), scores(*args), np.empty(args[1][1], args[2])),
         )
+    positive = lambda *args: np.abs(scores(*args)) + args[2](0.1)  # noqa: E731
+    for weighted in (False, True):
+
+        def weights(rng, shape, dtype, weighted=weighted):
+            weight = rng.integers(0, 3, shape[0]).astype(dtype) + dtype(0.1) if weighted else None
+            return weight, 1 / (shape[0] if weight is None else float(weight.sum()))
+
+        yield (
+            "column_moments",
+            lambda *args, w=weights: (scores(*args), *w(*args), np.empty((2, args[1][1]), args[2])),
+        )
+        yield (
+            "batch_norm_backward",
+            lambda rng, shape, dtype, w=weights: (
+                scores(rng, shape, dtype),
+                positive(rng, (2, shape[1]), dtype),
+                scores(rng, shape[1], dtype),
+                *w(rng, shape, dtype),
+                scores(rng, shape, dtype),
+                scores(rng, shape[1], dtype),
+                np.empty(shape[1], dtype),
+            ),
+        )
+    yield (
+        "batch_norm",
+        lambda rng, shape, dtype: (
+            scores(rng, shape, dtype),
+            positive(rng, (2, shape[1]), dtype),
+            scores(rng, shape[1], dtype),
+            np.empty(shape, dtype),
+        ),
+    )
+    yield (
+        "layer_norm",
+        lambda rng, shape, dtype: (*bias(rng, shape, dtype), np.empty(shape, dtype), np.empty(shape[0], dtype)),
+    )
+    yield (
+        "layer_norm_backward",
+        lambda rng, shape, dtype: (
+            scores(rng, shape, dtype),
+            scores(rng, shape[0], dtype),
+            scores(rng, shape[1], dtype),
+            scores(rng, shape, dtype),
+            np.empty(shape[1], dtype),
+        ),
+    )
     yield "dropout", lambda *args: (scores(*args), np.empty(args[1], args[2]), 0.3, (0x9E3779B9, 0xFFFFFFFF))
     for name in ("gelu", "silu", "mish"):
         yield name, lambda *args: (*bias(*args), np.empty(args[1], args[2]))
@@ -74,7 +120,13 @@ def _kernels():
             "sgd_step",
             lambda *args, nesterov=nesterov: (*vectors(*args, 3), 0.01, 0.9, nesterov, 1, 0.3, ACCUMULATOR, 3.0),
         )
+        yield (
+            "add_momentum",
+            lambda *args, nesterov=nesterov: (*vectors(*args, 3), 0.9, nesterov, 0.3, ACCUMULATOR, 3.0),
+        )
     yield "move_towards", lambda *args: (*vectors(*args, 2), 0.2)
+    yield "normalise_vector", lambda *args: vectors(*args, 1)
+    yield "axpby", lambda *args: (0.3, vectors(*args, 1)[0], -1.2, vectors(*args, 1)[0])
     yield "adam_step", lambda *args: (*vectors(*args, 4), 0.01, 0.9, 0.999, 1e-8, 1, 0.3, 0.2, ACCUMULATOR, 3.0)
 
 

@@ -1,9 +1,11 @@
 """The gradient of the objective against central differences along random directions, in float64."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from sklearn_mlp.core.activations import ACTIVATIONS
@@ -29,26 +31,50 @@ def _target(loss_name, rng):
     return rng.standard_normal((N_ROWS, N_OUTPUTS))
 
 
-def _draw(layer_sizes, rng):
-    return draw(layer_sizes, [(6 / sum(fans)) ** 0.5 for fans in pairwise(layer_sizes)], rng, np.float64)
+def _draw(layer_sizes, rng, normalization=None):
+    bounds = [(6 / sum(fans)) ** 0.5 for fans in pairwise(layer_sizes)]
+    theta = draw(layer_sizes, bounds, rng, np.float64, normalization)
+    for scales in (*theta.gamma, *theta.b):
+        scales += 0.3 * rng.standard_normal(scales.shape)
+    return theta
 
 
-def _objective(device, theta, activation, loss_name, alpha=0.0):
-    on_device = Parameters(device.own(theta.vector), theta.layer_sizes)
+def _objective(device, theta, activation, loss_name, alpha=0.0, dropout=()):
+    on_device = theta.like(device.own(theta.vector))
     parameters = dict.fromkeys(("smooth_softmax_log_loss", "smooth_logistic_log_loss"), (0.2,))
     parameters |= dict.fromkeys(("softmax_focal_loss", "logistic_focal_loss"), (1.5,))
     parameters |= {"huber": (0.7,), "quantile": (np.array([0.1, 0.5, 0.8]),), "tweedie": (1.3,)}
     more = parameters.get(loss_name, ())
-    return Objective(device, on_device, [activation] * (len(theta.W) - 1), LOSSES[loss_name], alpha, more)
+    activations = [activation] * (len(theta.W) - 1)
+    return Objective(device, on_device, activations, LOSSES[loss_name], alpha, more, dropout, seed=7)
 
 
 def _evaluate(objective, X, y, sample_weight, scale, at):
     """The loss of all rows at `at`, and its gradient."""
     device = objective.device
-    device.write(at, out=objective.theta.vector)
+    device.write(at, out=objective.theta.trainable)
+    objective.network.n_training_passes = 3  # dropout drops the same each time
     (batch,) = Batches(device, device.hold(X, at.dtype, True), y, sample_weight, dtype=at.dtype, batch_size=len(y))
     objective.backpropagate(*batch[:3], scale)
-    return device.collect(objective.loss), device.home(objective.grad.vector).copy()
+    return device.collect(objective.loss), device.home(objective.grad.trainable).copy()
+
+
+def _check_along_random_directions(objective, X, y, sample_weight, here, loss_name, rng):
+    scale = 1 / (N_ROWS if sample_weight is None else sample_weight.sum())
+
+    def evaluate(at):
+        loss, gradient = _evaluate(objective, X, y, sample_weight, scale, at)
+        # The squared error is reported as a mean over the outputs, and differentiated as a sum over them.
+        return loss * (N_OUTPUTS if loss_name == "squared_error" else 1), gradient
+
+    _, gradient = evaluate(here)
+    for _ in range(3):
+        direction = rng.standard_normal(here.size)
+        direction /= np.linalg.norm(direction)
+        # A short step, so that hardly ever a ReLU changes side on it; the difference is exact to 1e-10 or so.
+        h = 1e-6
+        difference = (evaluate(here + h * direction)[0] - evaluate(here - h * direction)[0]) / (2 * h)
+        assert difference == pytest.approx(gradient @ direction, rel=1e-5, abs=1e-8)
 
 
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
@@ -63,22 +89,41 @@ def test_gradient_along_random_directions(activation, loss_name, depth, weighted
     sample_weight = rng.uniform(0.1, 2, size=N_ROWS) if weighted else None
     theta = _draw([N_FEATURES, *[7, 6, 4][:depth], N_OUTPUTS], rng)
     objective = _objective(each_device, theta, activation, loss_name)
-    scale = 1 / (N_ROWS if sample_weight is None else sample_weight.sum())
-    here = theta.vector.copy()
+    X = csr_array(X) if sparse else X
+    _check_along_random_directions(objective, X, y, sample_weight, theta.vector.copy(), loss_name, rng)
 
-    def evaluate(at):
-        loss, gradient = _evaluate(objective, csr_array(X) if sparse else X, y, sample_weight, scale, at)
-        # The squared error is reported as a mean over the outputs, and differentiated as a sum over them.
-        return loss * (N_OUTPUTS if loss_name == "squared_error" else 1), gradient
 
-    _, gradient = evaluate(here)
-    for _ in range(3):
-        direction = rng.standard_normal(here.size)
-        direction /= np.linalg.norm(direction)
-        # A short step, so that hardly ever a ReLU changes side on it; the difference is exact to 1e-10 or so.
-        h = 1e-6
-        difference = (evaluate(here + h * direction)[0] - evaluate(here - h * direction)[0]) / (2 * h)
-        assert difference == pytest.approx(gradient @ direction, rel=1e-5, abs=1e-8)
+WEIGHTINGS = {
+    "unweighted": lambda rng: None,
+    "weighted": lambda rng: rng.uniform(0.1, 2, size=N_ROWS),
+    "with zeros": lambda rng: rng.randint(0, 3, size=N_ROWS).astype(float),
+}
+CROSS = list(product(ACTIVATIONS, (None, "batch", "layer"), ((), (0.4, 0.0)), LOSSES, WEIGHTINGS))
+
+
+def _check_combination(device, activation, normalization, dropout, loss_name, weighting, seed=0):
+    rng = np.random.RandomState(seed)
+    X, y = rng.standard_normal((N_ROWS, N_FEATURES)), _target(loss_name, rng)
+    theta = _draw([N_FEATURES, 6, 4, N_OUTPUTS], rng, normalization)
+    objective = _objective(device, theta, activation, loss_name, dropout=dropout)
+    here = theta.trainable.copy()
+    _check_along_random_directions(objective, X, y, WEIGHTINGS[weighting](rng), here, loss_name, rng)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(combination=st.sampled_from(CROSS), seed=st.integers(0, 50))
+def test_gradient_of_combinations(combination, seed, each_device):
+    _check_combination(each_device, *combination, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient_of_every_combination(activation, each_device):
+    if each_device.name != "cpu":
+        pytest.skip("a sample of the combinations runs on the stand-in")
+    for combination in CROSS:
+        if combination[0] == activation:
+            _check_combination(each_device, *combination)
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)

@@ -11,8 +11,9 @@ from sklearn_mlp.devices import Device
 Array = npt.NDArray[Any]
 
 
-# X, y and sample_weight of some rows, and the sum of their weights, or their number if they have none.
-Batch = tuple[Any, Any, Any, float]
+# X, y and sample_weight of some rows; the sum of their weights, or their number if they have none; and whether one of
+# them has all the weight.
+Batch = tuple[Any, Any, Any, float, bool]
 
 
 class Batches:
@@ -63,10 +64,11 @@ class Batches:
             if sample_weight is not None:
                 sample_weight = sample_weight[self.rows]
         starts = range(0, self.n_rows, self.batch_size)
-        total_weights = None
+        total_weights = n_weighted = None
         if sample_weight is not None:
             # Here and not batch by batch, since on a GPU reading a sum would have to wait for it.
             total_weights = np.add.reduceat(sample_weight, starts, dtype=np.float64).tolist()
+            n_weighted = np.add.reduceat(sample_weight > 0, starts, dtype=np.intp).tolist()
             sample_weight = self.device.place(sample_weight)
         for i, X in enumerate(self.X.batches(self.rows, self.batch_size)):
             rows = slice(starts[i], starts[i] + X.shape[0])
@@ -75,4 +77,5 @@ class Batches:
                 None if y is None else y[rows],
                 None if sample_weight is None else sample_weight[rows],
                 X.shape[0] if total_weights is None else total_weights[i],
+                (X.shape[0] if n_weighted is None else n_weighted[i]) == 1,
             )

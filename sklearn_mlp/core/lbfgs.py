@@ -37,16 +37,16 @@ def minimize_lbfgs(
         Takes the loss after each iteration.
     """
     device = objective.device
-    theta = objective.theta.vector
+    theta = objective.theta.trainable
     n_weights = objective.theta.weights.size
     reached = device.home(theta).astype(np.float64)
 
     def loss_and_gradient(x: Array) -> tuple[float, Array]:
         device.write(x, out=theta)
         total = device.zeros(theta.shape, np.float64)
-        for X, y, sample_weight, _ in batches:
+        for X, y, sample_weight, *_ in batches:
             objective.backpropagate(X, y, sample_weight, 1 / total_weight)
-            total += objective.grad.vector
+            total += objective.grad.trainable
         gradient = device.home(total)
         W = x[:n_weights]
         l2 = objective.alpha / total_weight

@@ -1,14 +1,15 @@
 """A stack of dense layers: forward keeps what backward needs, in buffers that every batch reuses."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from sklearn_mlp.core import dense
 from sklearn_mlp.core.activations import ACTIVATIONS, OUT_ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
-from sklearn_mlp.core.parameters import Parameters
+from sklearn_mlp.core.normalization import FORGETTING, BatchNorm, LayerNorm
+from sklearn_mlp.core.parameters import Layers, Parameters
 from sklearn_mlp.devices import Device
 
 Array = npt.NDArray[Any]
@@ -47,36 +48,64 @@ class HiddenLayer:
     """
 
     def __init__(
-        self, device: Device, activation: str, n_units: int, dtype: npt.DTypeLike, dropout: float = 0.0
+        self,
+        device: Device,
+        activation: str,
+        n_units: int,
+        dtype: npt.DTypeLike,
+        dropout: float = 0.0,
+        norm: BatchNorm | LayerNorm | None = None,
     ) -> None:
         kernels = ACTIVATIONS[activation]
         self.device = device
         self.activate = getattr(device, kernels.forward)
         self.activate_backward = getattr(device, kernels.backward)
         self.buffers = Buffers(device, 3 if kernels.keeps_derivative else 2, n_units, dtype)
+        self.norm = norm
+        self.normalised = Buffers(device, 1, n_units, dtype)
         self.dropout = dropout
         self.dropped = Buffers(device, 1, n_units, dtype)
-        self.keys: tuple[int, int] | None = None
 
-    def forward(self, X: Any, W: Array, b: Array, keys: tuple[int, int] | None = None) -> Array:
-        """The layer's output; with `keys` for the random numbers, some of it is dropped."""
+    def forward(self, X: Any, W: Array, b: Array, batch: "TrainingBatch | None" = None, i: int = 0) -> Array:
+        """The output of the layer, which is number `i`; `batch` is None in prediction."""
         A, self.dA, *derivative = self.buffers[X.shape[0]]
-        dense.forward(self.device, X, W, A)
+        Z = A if self.norm is None else self.normalised[X.shape[0]][0]
+        dense.forward(self.device, X, W, Z)
+        if self.norm is not None and batch is None:
+            self.norm.forward(Z, A)
+        elif self.norm is not None and batch is not None:
+            self.norm.forward_training(Z, A, batch.sample_weight, batch.scale, batch.rate)
         self.activate(A, b, *derivative)
         self.keep = derivative or [A]
-        self.keys = keys
-        if keys is None:
+        self.keys = _keys(batch.seed, batch.number, i) if batch is not None and self.dropout else None
+        if self.keys is None:
             self.output = A
         else:
             (self.output,) = self.dropped[X.shape[0]]
-            self.device.dropout(A, self.output, self.dropout, keys)
+            self.device.dropout(A, self.output, self.dropout, self.keys)
         return self.output
 
-    def backward(self, db: Array) -> None:
-        """Turn `dA` into dZ, and sum it up in `db`."""
+    def backward(self, db: Array, dgamma: Array | None) -> None:
+        """Turn `dA` into dZ; `db` and `dgamma` receive the gradients of the bias and of the normalisation's scale."""
         if self.keys is not None:
             self.device.dropout(self.dA, self.dA, self.dropout, self.keys)
         self.activate_backward(*self.keep, self.dA, db)
+        if self.norm is not None and dgamma is not None:
+            self.norm.backward(self.dA, db, dgamma)
+
+
+class TrainingBatch(NamedTuple):
+    """What training, and not prediction, does with a batch depends on.
+
+    `scale` is one over the sum of the weights, `rate` that of the running statistics; the random numbers of dropout
+    follow from `seed` and the `number` of the batch.
+    """
+
+    sample_weight: Array | None
+    scale: float
+    rate: float
+    seed: int
+    number: int
 
 
 class Network:
@@ -85,8 +114,8 @@ class Network:
     Parameters
     ----------
     device : Device
-    W, b : sequences of arrays
-        The weights (fan_in, fan_out) and biases (fan_out,) of each layer; read at every pass, never written.
+    parameters : Parameters or Layers
+        Read at every pass; training writes the running statistics alone.
     activations : sequence of str
         A key of `ACTIVATIONS` for each hidden layer.
     dtype : numpy dtype
@@ -100,35 +129,60 @@ class Network:
     def __init__(
         self,
         device: Device,
-        W: Sequence[Array],
-        b: Sequence[Array],
+        parameters: Parameters | Layers,
         activations: Sequence[str],
         dtype: npt.DTypeLike,
         dropout: Sequence[float] = (),
         seed: int = 0,
     ) -> None:
         self.device = device
-        self.W = W
-        self.b = b
+        self.W = W = parameters.W
+        self.b = parameters.b
         self.dtype = dtype
-        self.n_units = sum(b.shape[0] for b in b)
+        self.n_units = sum(b.shape[0] for b in self.b)
+        norms: list[BatchNorm | LayerNorm | None] = [None] * len(activations)
+        if parameters.statistics:
+            norms = [BatchNorm(device, *views) for views in zip(parameters.gamma, parameters.statistics, strict=True)]
+        elif parameters.gamma:
+            norms = [LayerNorm(device, gamma) for gamma in parameters.gamma]
+        rates = dropout or [0.0] * len(activations)
         self.hidden = [
-            HiddenLayer(device, activation, W.shape[1], dtype, rate)
-            for activation, W, rate in zip(activations, W[:-1], dropout or [0.0] * len(activations), strict=True)
+            HiddenLayer(device, activation, W.shape[1], dtype, rate, norm)
+            for activation, W, rate, norm in zip(activations, W[:-1], rates, norms, strict=True)
         ]
         self.seed = seed
         self.n_training_passes = 0
+        self.seen_weight = 0.0
         self.scores = Buffers(device, 1, W[-1].shape[1], dtype)
 
-    def forward(self, X: Any, training: bool = False) -> Array:
+    def forward(self, X: Any) -> Array:
         """The product Z = A W of the output layer (n, n_outputs), to which its bias is still to be added.
 
         What adds it is the loss or the output activation. Z is a buffer, valid until the next forward pass.
         """
-        self.n_training_passes += training
+        return self._forward(X, None)
+
+    def forward_training(self, X: Any, sample_weight: Array | None, scale: float, alone: bool) -> Array:
+        """As `forward`, with dropout and the normalisation of training.
+
+        Parameters
+        ----------
+        scale : float
+            One over the sum of the batch's weights.
+        alone : bool
+            Whether one row has all the weight.
+        """
+        self.n_training_passes += 1
+        rate = 0.0
+        if not alone:
+            # An average over the batches, each by its weight and with FORGETTING; the first one's rate is 1.
+            self.seen_weight = (1 - FORGETTING) * self.seen_weight + 1 / scale
+            rate = 1 / (scale * self.seen_weight)
+        return self._forward(X, TrainingBatch(sample_weight, scale, rate, self.seed, self.n_training_passes))
+
+    def _forward(self, X: Any, batch: TrainingBatch | None) -> Array:
         for i, (layer, W, b) in enumerate(zip(self.hidden, self.W, self.b, strict=False)):
-            drops = training and layer.dropout
-            X = layer.forward(X, W, b, _keys(self.seed, self.n_training_passes, i) if drops else None)
+            X = layer.forward(X, W, b, batch, i)
         (Z,) = self.scores[X.shape[0]]
         dense.forward(self.device, X, self.W[-1], Z)
         return Z
@@ -142,7 +196,7 @@ class Network:
         for i in range(len(self.hidden), 0, -1):
             layer = self.hidden[i - 1]
             dense.backward(self.device, layer.output, self.W[i], dZ, grad.W[i], layer.dA)
-            layer.backward(grad.b[i - 1])
+            layer.backward(grad.b[i - 1], grad.gamma[i - 1] if grad.gamma else None)
             dZ = layer.dA
         dense.backward(self.device, X, self.W[0], dZ, grad.W[0], None)
 

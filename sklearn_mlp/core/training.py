@@ -88,24 +88,26 @@ class Objective:
         dtype = theta.vector.dtype
         self.device = device
         self.theta = theta
-        self.grad = Parameters(device.empty(theta.vector.shape, dtype), theta.layer_sizes)
-        self.network = Network(device, theta.W, theta.b, activations, dtype, dropout, seed)
+        self.grad = theta.like(device.empty(theta.vector.shape, dtype))
+        self.network = Network(device, theta, activations, dtype, dropout, seed)
         self.model, self.model_network = theta, self.network
         self.ema_decay = ema_decay
         self.n_averaged = 0
         if ema_decay is not None:
-            self.model = Parameters(theta.vector.copy(), theta.layer_sizes)
-            self.model_network = Network(device, self.model.W, self.model.b, activations, dtype)
+            self.model = theta.like(theta.vector.copy())
+            self.model_network = Network(device, self.model, activations, dtype)
         self.alpha = alpha
         self.loss = device.accumulator()
         self._to_gradient = getattr(device, loss.gradient)
         self._loss_parameters = [device.place(p) if isinstance(p, np.ndarray) else p for p in loss_parameters]
 
-    def backpropagate(self, X: Any, y: Any, sample_weight: Any, scale: float, share: float = 1.0) -> None:
+    def backpropagate(
+        self, X: Any, y: Any, sample_weight: Any, scale: float, share: float = 1.0, alone: bool = False
+    ) -> None:
         """Leave in `grad` the gradient of a batch's weighted sum of losses times `scale`; `share` of it is added to
-        `loss`.
+        `loss`. `alone` is whether one row has all the weight.
         """
-        Z = self.network.forward(X, training=True)
+        Z = self.network.forward_training(X, sample_weight, scale, alone)
         b = self.theta.b[-1]
         self._to_gradient(Z, b, y, sample_weight, scale, self.loss, share, *self._loss_parameters)  # Z becomes dZ
         self.network.backward(X, Z, self.grad)
@@ -127,7 +129,7 @@ class Objective:
         prediction = device.empty((batches.n_rows, b.shape[0]), b.dtype)
         loss = device.accumulator()
         start, weight = 0, 0.0
-        for X, y, sample_weight, total_weight in batches:
+        for X, y, sample_weight, total_weight, _ in batches:
             Z = self.model_network.forward(X)
             part = prediction[start : start + X.shape[0]]
             part[...] = Z
@@ -147,14 +149,14 @@ def run_epoch(
     """
     device = objective.device
     n_rows = 0
-    for X, y, sample_weight, total_weight in batches:
+    for X, y, sample_weight, total_weight, alone in batches:
         if total_weight == 0:
             continue
         n = X.shape[0]
-        objective.backpropagate(X, y, sample_weight, 1 / total_weight, n)
+        objective.backpropagate(X, y, sample_weight, 1 / total_weight, n, alone)
         if max_grad_norm is not None:
-            device.clip_norm(objective.grad.vector, max_grad_norm)
-        optimizer.step(objective.grad.vector, schedule.step(), objective.alpha / total_weight, objective.loss, n)
+            device.clip_norm(objective.grad.trainable, max_grad_norm)
+        optimizer.step(objective.grad.trainable, schedule.step(), objective.alpha / total_weight, objective.loss, n)
         if objective.ema_decay is not None:
             objective.average()
         n_rows += n

@@ -17,6 +17,7 @@ from sklearn_mlp.devices.rows import HostRows, is_memory_mapped
 
 Array = npt.NDArray[Any]
 
+NORM_EPSILON = 1e-5  # added to the variances of normalisation
 LEAK = 0.01  # the slope of leaky_relu below 0
 # The fixed point of zero mean and unit variance (Klambauer et al., NeurIPS 2017).
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -255,6 +256,60 @@ class CPU:
     def derivative_backward(cls, D: Array, dA: Array, db: Array) -> None:
         dA *= D
         cls.column_sums(dA, db)
+
+    # -- normalisation: Z <- Z_hat, of mean 0 and variance 1; A <- gamma Z_hat. Backward: dA, the gradient with respect
+    # to gamma Z_hat, becomes that with respect to the Z before; dgamma <- the column sums of dA Z_hat -----------------
+
+    @staticmethod
+    def column_moments(Z: Array, weight: Array | None, scale: float, out: Array) -> None:
+        """out[0], out[1] <- mean and variance of the columns, with `scale` one over the sum of the weights."""
+        p = np.full(Z.shape[0], scale, Z.dtype) if weight is None else weight * Z.dtype.type(scale)
+        np.dot(p, Z, out=out[0])
+        centred = Z - out[0]
+        np.dot(p, np.square(centred, out=centred), out=out[1])
+
+    @staticmethod
+    def batch_norm(Z: Array, moments: Array, gamma: Array, A: Array) -> None:
+        mean, variance = moments
+        Z -= mean
+        Z /= np.sqrt(variance + Z.dtype.type(NORM_EPSILON))
+        np.multiply(Z, gamma, out=A)
+
+    @staticmethod
+    def batch_norm_backward(
+        Z_hat: Array,
+        moments: Array,
+        gamma: Array,
+        weight: Array | None,
+        scale: float,
+        dA: Array,
+        db: Array,
+        dgamma: Array,
+    ) -> None:
+        """`db` is the column sums of dA; a `scale` of 0 takes the moments as constants."""
+        np.einsum("ij,ij->j", dA, Z_hat, out=dgamma)
+        through_moments = db + Z_hat * dgamma
+        through_moments *= scale if weight is None else (weight * scale)[:, np.newaxis].astype(dA.dtype)
+        dA -= through_moments
+        dA *= gamma / np.sqrt(moments[1] + dA.dtype.type(NORM_EPSILON))
+
+    @staticmethod
+    def layer_norm(Z: Array, gamma: Array, A: Array, inverse_std: Array) -> None:
+        """Moments of each row; `inverse_std` of shape (n,) is kept for the way back."""
+        Z -= Z.mean(axis=1, keepdims=True)
+        variance = np.einsum("ij,ij->i", Z, Z) / Z.shape[1]
+        inverse_std[...] = 1 / np.sqrt(variance + NORM_EPSILON)
+        Z *= inverse_std[:, np.newaxis]
+        np.multiply(Z, gamma, out=A)
+
+    @staticmethod
+    def layer_norm_backward(Z_hat: Array, inverse_std: Array, gamma: Array, dA: Array, dgamma: Array) -> None:
+        np.einsum("ij,ij->j", dA, Z_hat, out=dgamma)
+        dA *= gamma
+        along = np.einsum("ij,ij->i", dA, Z_hat) / Z_hat.shape[1]
+        dA -= dA.mean(axis=1, keepdims=True)
+        dA -= Z_hat * along[:, np.newaxis]
+        dA *= inverse_std[:, np.newaxis]
 
     # -- dropout: out <- A with each element set to 0 with probability rate, and the others divided by 1 - rate --------
     # Whether it is set to 0 depends on its place in the array and on `keys`, two numbers below 2^32, alone: the way
@@ -497,6 +552,40 @@ class CPU:
         norm = float(np.sqrt(np.dot(grad, grad)))
         if norm > max_norm:
             grad *= max_norm / norm
+
+    # -- for Muon: vectors ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def add_momentum(
+        cls,
+        W: Array,
+        grad: Array,
+        velocity: Array,
+        momentum: float,
+        nesterov: bool,
+        l2: float,
+        loss: Array,
+        share: float,
+    ) -> None:
+        """g <- g + l2 W, v <- momentum v + g;  g <- g + momentum v if nesterov else v. `loss` as in the steps below."""
+        cls._add_l2(W, grad, l2, loss, share)
+        velocity *= momentum
+        velocity += grad
+        if nesterov:
+            grad += momentum * velocity
+        else:
+            grad[...] = velocity
+
+    @staticmethod
+    def normalise_vector(x: Array) -> None:
+        """x <- x / |x|, and 0 for x = 0."""
+        x /= max(float(np.sqrt(np.dot(x, x))), 1e-7)
+
+    @staticmethod
+    def axpby(a: float, x: Array, b: float, y: Array) -> None:
+        """y <- a x + b y."""
+        y *= b
+        y += a * x
 
     # -- optimizer steps on flat vectors; `grad` is used up ------------------------------------------------------------
     # The gradient of the first `n_weights` parameters, the weights W, has l2 W added to it, and the accumulator `loss`

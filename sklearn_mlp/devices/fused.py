@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sklearn_mlp.devices.cpu import CPU, LEAK
+from sklearn_mlp.devices.cpu import CPU, LEAK, NORM_EPSILON
 
 Array = npt.NDArray[Any]
 
@@ -132,6 +132,84 @@ def _derivative_backward(D, dA, db):
 
 
 @kernel
+def _column_moments(Z, weight, scale, out):
+    mean, variance = out[0], out[1]
+    scale = Z.dtype.type(scale)
+    mean[:] = 0
+    variance[:] = 0
+    for i in range(Z.shape[0]):
+        p = scale if weight is None else scale * weight[i]
+        for j in range(Z.shape[1]):
+            mean[j] += p * Z[i, j]
+    for i in range(Z.shape[0]):
+        p = scale if weight is None else scale * weight[i]
+        for j in range(Z.shape[1]):
+            centred = Z[i, j] - mean[j]
+            variance[j] += p * centred * centred
+
+
+@kernel
+def _normalise_columns(Z, mean, inverse_std, gamma, A):
+    for i in range(Z.shape[0]):
+        for j in range(Z.shape[1]):
+            z_hat = (Z[i, j] - mean[j]) * inverse_std[j]
+            Z[i, j] = z_hat
+            A[i, j] = gamma[j] * z_hat
+
+
+@kernel
+def _batch_norm_backward(Z_hat, factor, weight, scale, dA, db, dgamma):
+    scale = dA.dtype.type(scale)
+    dgamma[:] = 0
+    for i in range(dA.shape[0]):
+        for j in range(dA.shape[1]):
+            dgamma[j] += dA[i, j] * Z_hat[i, j]
+    for i in range(dA.shape[0]):
+        p = scale if weight is None else scale * weight[i]
+        for j in range(dA.shape[1]):
+            dA[i, j] = factor[j] * (dA[i, j] - p * (db[j] + Z_hat[i, j] * dgamma[j]))
+
+
+@kernel
+def _layer_norm(Z, gamma, A, inverse_std):
+    real = Z.dtype.type
+    one, share, epsilon = real(1), real(1 / Z.shape[1]), real(NORM_EPSILON)
+    for i in range(Z.shape[0]):
+        mean = variance = real(0)
+        for j in range(Z.shape[1]):
+            mean += Z[i, j]
+        mean *= share
+        for j in range(Z.shape[1]):
+            variance += (Z[i, j] - mean) * (Z[i, j] - mean)
+        factor = one / np.sqrt(share * variance + epsilon)
+        inverse_std[i] = factor
+        for j in range(Z.shape[1]):
+            z_hat = (Z[i, j] - mean) * factor
+            Z[i, j] = z_hat
+            A[i, j] = gamma[j] * z_hat
+
+
+@kernel
+def _layer_norm_backward(Z_hat, inverse_std, gamma, dA, dgamma):
+    real = dA.dtype.type
+    share = real(1 / dA.shape[1])
+    dgamma[:] = 0
+    for i in range(dA.shape[0]):
+        total = along = real(0)
+        for j in range(dA.shape[1]):
+            dgamma[j] += dA[i, j] * Z_hat[i, j]
+        for j in range(dA.shape[1]):
+            d = gamma[j] * dA[i, j]
+            dA[i, j] = d
+            total += d
+            along += d * Z_hat[i, j]
+        total *= share
+        along *= share
+        for j in range(dA.shape[1]):
+            dA[i, j] = inverse_std[i] * (dA[i, j] - total - Z_hat[i, j] * along)
+
+
+@kernel
 def _hash(i, key_0, key_1):
     x = np.uint32(np.uint32(i) * np.uint32(0x9E3779B9) + key_0)
     x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)) ^ key_1
@@ -146,8 +224,8 @@ def _dropout(a, out, threshold, scale, key_0, key_1):
         out[i] = zero if _hash(i, key_0, key_1) < threshold else scale * a[i]
 
 
-# The same with `a` as its own output. Two names for one array keep the loop above from being vectorised, which takes ten
-# times as long (200 rows of 256: 100 and 9 µs).
+# The same with `a` as its own output. Two names for one array keep the loop above from being vectorised, which takes
+# ten times as long (256 rows of 256: 100 and 9 µs).
 @kernel
 def _dropout_in_place(a, threshold, scale, key_0, key_1):
     zero = a.dtype.type(0)
@@ -317,6 +395,9 @@ class FusedCPU(CPU):
     squared_error = staticmethod(_squared_error)
     poisson_deviance = staticmethod(_poisson_deviance)
     move_towards = staticmethod(_move_towards)
+    column_moments = staticmethod(_column_moments)
+    layer_norm = staticmethod(_layer_norm)
+    layer_norm_backward = staticmethod(_layer_norm_backward)
     sgd_step = staticmethod(_sgd_step)
     adam_step = staticmethod(_adam_step)
 
@@ -327,6 +408,25 @@ class FusedCPU(CPU):
             _dropout_in_place(A.reshape(-1), *parameters)
         else:
             _dropout(A.reshape(-1), out.reshape(-1), *parameters)
+
+    @staticmethod
+    def batch_norm(Z: Array, moments: Array, gamma: Array, A: Array) -> None:
+        mean, variance = moments
+        _normalise_columns(Z, mean, 1 / np.sqrt(variance + Z.dtype.type(NORM_EPSILON)), gamma, A)
+
+    @staticmethod
+    def batch_norm_backward(
+        Z_hat: Array,
+        moments: Array,
+        gamma: Array,
+        weight: Array | None,
+        scale: float,
+        dA: Array,
+        db: Array,
+        dgamma: Array,
+    ) -> None:
+        factor = gamma / np.sqrt(moments[1] + dA.dtype.type(NORM_EPSILON))
+        _batch_norm_backward(Z_hat, factor, weight, scale, dA, db, dgamma)
 
     @staticmethod
     def logistic(Z: Array, b: Array) -> None:

@@ -192,6 +192,40 @@ class CUDA:
     def identity_backward(cls, A: Array, dA: Array, db: Array) -> None:
         cls.column_sums(dA, db)
 
+    # Without weights, each row weighs 1.
+
+    @staticmethod
+    def column_moments(Z: Array, weight: Array, scale: float, out: Array) -> None:
+        kernels.moments(Z, 1.0 if weight is None else weight[:, np.newaxis], out[0], out[1], axis=0)
+
+    @staticmethod
+    def batch_norm(Z: Array, moments: Array, gamma: Array, A: Array) -> None:
+        kernels.normalise(moments[0], moments[1], gamma, Z, A)
+
+    @staticmethod
+    def batch_norm_backward(
+        Z_hat: Array, moments: Array, gamma: Array, weight: Array, scale: float, dA: Array, db: Array, dgamma: Array
+    ) -> None:
+        kernels.scale_gradient(dA, Z_hat, dgamma, axis=0)
+        weight = 1.0 if weight is None else weight[:, np.newaxis]
+        kernels.batch_norm_backward(Z_hat, moments[1], gamma, weight, scale, db, dgamma, dA)
+
+    @staticmethod
+    def layer_norm(Z: Array, gamma: Array, A: Array, inverse_std: Array) -> None:
+        mean, variance = cupy.empty(Z.shape[0], Z.dtype), cupy.empty(Z.shape[0], Z.dtype)
+        kernels.moments(Z, 1.0, mean, variance, axis=1)
+        kernels.inverse_std(variance, inverse_std)
+        kernels.normalise(mean[:, np.newaxis], variance[:, np.newaxis], gamma, Z, A)
+
+    @staticmethod
+    def layer_norm_backward(Z_hat: Array, inverse_std: Array, gamma: Array, dA: Array, dgamma: Array) -> None:
+        kernels.scale_gradient(dA, Z_hat, dgamma, axis=0)
+        total, along = cupy.empty(dA.shape[0], dA.dtype), cupy.empty(dA.shape[0], dA.dtype)
+        kernels.layer_norm_sums(dA, Z_hat, gamma, total, along, axis=1)
+        kernels.layer_norm_backward(
+            Z_hat, inverse_std[:, np.newaxis], gamma, total[:, np.newaxis], along[:, np.newaxis], dA.shape[1], dA
+        )
+
     @staticmethod
     def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:
         kernels.dropout(A, int(rate * 2**32), 1 / (1 - rate), *keys, out)
@@ -232,7 +266,30 @@ class CUDA:
     smooth_logistic_log_loss = _loss(kernels.smooth_logistic_log_loss)
     logistic_focal_loss = _loss(kernels.logistic_focal_loss)
 
+    @staticmethod
+    def normalise_vector(x: Array) -> None:
+        kernels.normalise_vector(x.dot(x), x)
+
+    @staticmethod
+    def axpby(a: float, x: Array, b: float, y: Array) -> None:
+        kernels.axpby(a, x, b, y)
+
     # -- optimizer steps ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def add_momentum(
+        W: Array,
+        grad: Array,
+        velocity: Array,
+        momentum: float,
+        nesterov: bool,
+        l2: float,
+        loss: Array,
+        share: float,
+    ) -> None:
+        n = W.size
+        penalty = share * 0.5 * l2
+        kernels.add_momentum(W, momentum, nesterov, l2, penalty, n, grad, velocity, loss, size=min(n, kernels.WORKERS))
 
     @staticmethod
     def sgd_step(

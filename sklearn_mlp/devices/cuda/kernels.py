@@ -5,7 +5,7 @@ T is the precision of the network. `Z` and `loss` and the like, among the output
 
 import cupy
 
-from sklearn_mlp.devices.cpu import LEAK, SELU_ALPHA, SELU_SCALE
+from sklearn_mlp.devices.cpu import LEAK, NORM_EPSILON, SELU_ALPHA, SELU_SCALE
 
 # Threads of a kernel that adds to an accumulator: each has a place of its own in it, so the sum depends on nothing but
 # the numbers. Enough to keep the memory of a large GPU busy, and 1 MB to add up once an epoch.
@@ -85,6 +85,80 @@ dropout = cupy.ElementwiseKernel(
     """,
     "mlp_dropout",
 )
+
+# -- normalisation -----------------------------------------------------------------------------------------------------
+
+# Weighted mean and variance in one pass, by merging those of parts (Chan, Golub and LeVeque, 1983).
+moments = cupy.ReductionKernel(
+    "T Z, T weight",
+    "T mean, T variance",
+    "Moments(weight, Z)",
+    "a + b",
+    "mean = a.mean, variance = a.squares / a.weight",
+    None,
+    "mlp_moments",
+    reduce_type="Moments",
+    preamble="""
+    struct Moments {
+        T weight, mean, squares;
+        __device__ Moments() : weight(0), mean(0), squares(0) {}
+        __device__ Moments(T weight, T z) : weight(weight), mean(z), squares(0) {}
+        __device__ Moments(T weight, T mean, T squares) : weight(weight), mean(mean), squares(squares) {}
+    };
+    __device__ Moments operator+(const Moments& a, const Moments& b) {
+        const T weight = a.weight + b.weight;
+        if (weight == T(0)) return a;
+        const T d = b.mean - a.mean, share = b.weight / weight;
+        return Moments(weight, a.mean + share * d, a.squares + b.squares + a.weight * share * d * d);
+    }
+    """,
+)
+normalise = cupy.ElementwiseKernel(
+    "T mean, T variance, T gamma",
+    "T Z, T A",
+    f"Z = (Z - mean) / sqrt(variance + T({NORM_EPSILON})); A = gamma * Z",
+    "mlp_normalise",
+)
+inverse_std = cupy.ElementwiseKernel(
+    "T variance", "T out", f"out = T(1) / sqrt(variance + T({NORM_EPSILON}))", "mlp_inverse_std"
+)
+scale_gradient = cupy.ReductionKernel(
+    "T dA, T Z_hat", "T dgamma", "dA * Z_hat", "a + b", "dgamma = a", "0", "mlp_scale_gradient"
+)
+batch_norm_backward = cupy.ElementwiseKernel(
+    "T Z_hat, T variance, T gamma, T weight, T scale, T db, T dgamma",
+    "T dA",
+    f"""
+    dA = gamma / sqrt(variance + T({NORM_EPSILON})) * (dA - scale * weight * (db + Z_hat * dgamma))
+    """,
+    "mlp_batch_norm_backward",
+)
+layer_norm_sums = cupy.ReductionKernel(
+    "T dA, T Z_hat, T gamma",
+    "T total, T along",
+    "Sums(gamma * dA, gamma * dA * Z_hat)",
+    "a + b",
+    "total = a.total, along = a.along",
+    None,
+    "mlp_layer_norm_sums",
+    reduce_type="Sums",
+    preamble="""
+    struct Sums {
+        T total, along;
+        __device__ Sums() : total(0), along(0) {}
+        __device__ Sums(T total, T along) : total(total), along(along) {}
+    };
+    __device__ Sums operator+(const Sums& a, const Sums& b) { return Sums(a.total + b.total, a.along + b.along); }
+    """,
+)
+layer_norm_backward = cupy.ElementwiseKernel(
+    "T Z_hat, T inverse_std, T gamma, T total, T along, int64 n_units",
+    "T dA",
+    "dA = inverse_std * (gamma * dA - (total + Z_hat * along) / T(n_units))",
+    "mlp_layer_norm_backward",
+)
+
+# -- the denominator of the softmax ------------------------------------------------------------------------------------
 
 # log(sum(exp(z))) of each row in one pass: the largest z so far, and the sum so far relative to it (Milakov and
 # Gimelshein, "Online normalizer calculation for softmax", 2018). In double, so that differences to it keep all digits.
@@ -269,6 +343,30 @@ clip_norm = cupy.ElementwiseKernel(
     "T grad",
     "const T norm = sqrt(squares[0]); if (norm > max_norm) grad *= max_norm / norm",
     "mlp_clip_norm",
+)
+normalise_vector = cupy.ElementwiseKernel(
+    "raw T squares",
+    "T x",
+    "const T norm = sqrt(squares[0]); x /= norm > T(1e-7) ? norm : T(1e-7)",
+    "mlp_normalise_vector",
+)
+axpby = cupy.ElementwiseKernel("T a, T x, T b", "T y", "y = a * x + b * y", "mlp_axpby")
+add_momentum = cupy.ElementwiseKernel(
+    "raw T W, T momentum, bool nesterov, T l2, float64 penalty, int64 n",
+    "raw T grad, raw T velocity, raw float64 loss",
+    """
+    T squares = 0;
+    for (EVERY(j, n)) {
+        const T w = W[j];
+        squares += w * w;
+        const T g = grad[j] + l2 * w, v = momentum * velocity[j] + g;
+        velocity[j] = v;
+        grad[j] = nesterov ? g + momentum * v : v;
+    }
+    loss[i] += penalty * double(squares);
+    """,
+    "mlp_add_momentum",
+    preamble=_PREAMBLE,
 )
 sgd_step = cupy.ElementwiseKernel(
     "raw T grad, T learning_rate, T momentum, bool nesterov, T l2, float64 penalty, int64 n_weights, int64 n",

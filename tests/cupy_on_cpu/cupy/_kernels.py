@@ -64,6 +64,8 @@ class _Parameter:
 
 
 class _Kernel:
+    _reduces = False
+
     def __init__(self, in_params, out_params, name, preamble):
         self.params = [_Parameter(text, True) for text in in_params.split(",")]
         self.n_in = len(self.params)
@@ -134,7 +136,7 @@ class _Kernel:
                 if p in params:
                     declare = "const auto" if p.is_input else "auto&"
                     lines.append(f"{declare} {p.name} = {indexer}.of(_raw_{p.name}, strides + {offset});")
-                offset += n_dims
+                offset += 1 if self._reduces and not p.is_input else n_dims
         return " ".join(lines)
 
 
@@ -172,6 +174,8 @@ class ElementwiseKernel(_Kernel):
 
 
 class ReductionKernel(_Kernel):
+    _reduces = True
+
     def __init__(
         self,
         in_params,
@@ -190,7 +194,7 @@ class ReductionKernel(_Kernel):
         self.reduce_type = reduce_type or self.params[self.n_in].type
 
     def __call__(self, *args, axis):
-        shape = np.broadcast_shapes(*(arg.shape for arg in args[: self.n_in]))
+        shape = np.broadcast_shapes(*(np.shape(getattr(arg, "_array", arg)) for arg in args[: self.n_in]))
         assert len(shape) == 2, self.name
         n_out = shape[1 - axis]
         if len(args) == self.n_in:
@@ -200,11 +204,19 @@ class ReductionKernel(_Kernel):
         inputs, outputs = list(args[: self.n_in]), list(args[self.n_in :])
         if axis == 1:
             assert not any(p.raw for p in self.params), "CuPy cannot reduce along the last axis with raw parameters"
-            inputs = [cupy.ndarray(np.broadcast_to(arg._array, shape).T, arg._memory) for arg in inputs]
+            inputs = [
+                cupy.ndarray(np.broadcast_to(arg._array, shape).T, arg._memory)
+                if isinstance(arg, cupy.ndarray)
+                else arg
+                for arg in inputs
+            ]
             shape = shape[::-1]
         assert outputs[0].shape == (n_out,)
         args = inputs + outputs
-        shapes = [None if p.raw else shape if p.is_input else (n_out,) for p in self.params]
+        shapes = [
+            None if p.raw or not isinstance(arg, cupy.ndarray) else shape if p.is_input else (n_out,)
+            for p, arg in zip(self.params, args, strict=True)
+        ]
         body = f"""
             #define REDUCE(a, b) ({self.reduce_expr})
             #define POST_MAP(a) ({self.post_map_expr})
