@@ -173,6 +173,19 @@ class BaseMLP(BaseEstimator, ABC):
     def _stratify_by(self, target):
         """(the class of each row as an int, or None; the names of the classes) for the split of early stopping."""
 
+    def _learn_units(self, y, sample_weight, device):
+        """Learn from y in which units the network is to be trained, if not in those of y."""
+
+    def _trains_in_other_units(self):
+        return False
+
+    def _loss_unit(self):
+        """What a loss of the network is multiplied by to be one of y."""
+        return 1.0
+
+    def _check_scale(self, objective, target, sample_weight):
+        """Warn if the scale of y has kept the network from learning."""
+
     def _loss_parameters(self, n_outputs, dtype):
         """What the kernel of the loss takes besides: numbers, and arrays with one for each output."""
         return ()
@@ -194,6 +207,11 @@ class BaseMLP(BaseEstimator, ABC):
             raise ValueError(
                 f"ema_decay={self.ema_decay} is for fit: partial_fit goes on from coefs_, which would be the average, "
                 "not the weights that are trained. Use ema_decay=None."
+            )
+        if incremental and self._trains_in_other_units():
+            raise ValueError(
+                "standardize_target=True is for fit: partial_fit does not see all of y, whose mean and standard "
+                "deviation it would need. Scale y, and use standardize_target=False."
             )
         device = resolve_device(self.device)
         arrays = {"X": X, "y": y, "sample_weight": sample_weight}
@@ -221,6 +239,7 @@ class BaseMLP(BaseEstimator, ABC):
         X, y = self._validate(device, X, y, resume)
         dtype = self._training_dtype(X, resume)
         sample_weight = self._validate_weight(device, sample_weight, X, dtype)
+        self._learn_units(y, sample_weight, device)
         target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
         sample_weight = self._weigh_classes(y, sample_weight, dtype, incremental, device)
         loss = LOSSES[loss_name]
@@ -275,9 +294,13 @@ class BaseMLP(BaseEstimator, ABC):
         dropout = check_dropout(self.dropout, len(hidden_layer_sizes)) if self.solver != "lbfgs" else []
         seed = random_state.randint(2**31) if dropout else 0
         ema_decay = None if self.ema_decay is None or self.solver == "lbfgs" else float(self.ema_decay)
-        # The average is what the estimator predicts with, and must not be where the weights are trained.
-        trained = theta.vector if ema_decay is None else theta.vector.copy()
-        on_device = theta.like(device.own(trained))
+        in_other_units = self._trains_in_other_units()
+        # Where the weights are trained must not be what the estimator predicts with, if that is not the same.
+        trained = theta.like(theta.vector.copy() if in_other_units or ema_decay is not None else theta.vector)
+        if in_other_units and resume:
+            trained.W[-1][...] /= self.target_scale_
+            trained.b[-1][...] = (trained.b[-1] - self.target_mean_) / self.target_scale_
+        on_device = theta.like(device.own(trained.vector))
         objective = Objective(
             device, on_device, activations, loss, float(self.alpha), loss_parameters, dropout, seed, ema_decay
         )
@@ -286,6 +309,9 @@ class BaseMLP(BaseEstimator, ABC):
         def bring_home():
             if objective.model.vector is not theta.vector:
                 theta.vector[...] = device.home(objective.model.vector)
+                if in_other_units:
+                    theta.W[-1][...] *= self.target_scale_
+                    theta.b[-1][...] = theta.b[-1] * self.target_scale_ + self.target_mean_
 
         try:
             # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
@@ -300,6 +326,8 @@ class BaseMLP(BaseEstimator, ABC):
             self._training_state = state
         if not np.isfinite(theta.vector).all():
             raise ValueError(NON_FINITE)
+        if not incremental:
+            self._check_scale(objective, target, sample_weight)
 
     def _validate(self, device, X, y, resume):
         """X and y as arrays: each on the GPU if it was there, else in main memory."""

@@ -154,7 +154,7 @@ def fit_lbfgs(mlp, objective, data):
 
     def iteration_ends(loss):
         mlp.n_iter_ += 1
-        mlp.loss_ = loss
+        loss = mlp.loss_ = mlp._loss_unit() * loss
         mlp.loss_curve_.append(loss)
         mlp.best_loss_ = loss if mlp.best_loss_ is None else min(loss, mlp.best_loss_)
 
@@ -171,7 +171,7 @@ def fit_lbfgs(mlp, objective, data):
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
         return
-    mlp.loss_ = float(result.fun)
+    mlp.loss_ = mlp._loss_unit() * float(result.fun)
     if result.status != 0:
         advice = f"\nIncrease the number of iterations to improve the convergence (max_iter={mlp.max_iter})."
         warn(
@@ -221,6 +221,14 @@ def _make_schedule(mlp, learning_rate, n_steps):
 
 def _record(mlp, epoch, n_rows, best):
     """Write an epoch into the fitted attributes, and print it as scikit-learn does."""
+    unit = mlp._loss_unit()
+    epoch = epoch._replace(loss=unit * epoch.loss)
+    if epoch.score is not None:
+        epoch = epoch._replace(validation_loss=unit * epoch.validation_loss)
+        if mlp.scoring == "loss":
+            epoch = epoch._replace(score=unit * epoch.score)
+    if not mlp.early_stopping or mlp.scoring == "loss":
+        best = unit * best
     mlp.n_iter_ += 1
     mlp.t_ += n_rows
     mlp.loss_ = epoch.loss

@@ -5,12 +5,14 @@ from numbers import Real
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlp._base import BaseMLP, solver_is_stochastic
-from sklearn_mlp._validation import on_gpu
+from sklearn_mlp._validation import on_gpu, to_host, warn
+from sklearn_mlp.core.losses import LOSSES
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -209,6 +211,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Power of the variance for loss='tweedie', in (1, 2): near 1 like 'poisson', near 2 like 'gamma'. Ignored by
         other losses.
 
+    standardize_target : bool, default=False
+        Whether the network is trained on y less its mean, divided by its standard deviation, both by `sample_weight`
+        and for each output. The steps of the solvers suit targets of that size, and with a y of another size training
+        can come to nothing. The model, its predictions and its losses are in the units of y, but for `huber_delta`,
+        which is in standard deviations, and `tol`, which is for the loss on the standardised y. With several outputs
+        each counts the same, and the losses are in the units of an output of their mean variance. For losses that
+        predict z itself; not for `partial_fit`.
+
     Attributes
     ----------
     coefs_ : list of ndarray of shape (fan_in, fan_out)
@@ -222,6 +232,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     running_means_, running_variances_ : list of ndarray of shape (fan_out,)
         What normalization='batch' predicts with in each hidden layer; empty without it.
+
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
+        The mean and the standard deviation of y; with ``standardize_target=True`` only.
 
     loss_ : float
         The loss of the last epoch, as a mean over its batches, each taken before its step; for 'lbfgs', the loss of
@@ -351,6 +364,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "tweedie_power": [Interval(Real, 1, 2, closed="neither")],
+        "standardize_target": ["boolean"],
     }
 
     def __init__(
@@ -393,6 +407,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         huber_delta=1.0,
         quantile=0.5,
         tweedie_power=1.5,
+        standardize_target=False,
     ):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -433,6 +448,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.huber_delta = huber_delta
         self.quantile = quantile
         self.tweedie_power = tweedie_power
+        self.standardize_target = standardize_target
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -550,7 +566,57 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y, prediction, sample_weight = self._to_score(X, y, sample_weight)
         return self._metric(y, prediction, sample_weight)
 
-    def _encode_target(self, y, dtype, incremental, device):
+    def _trains_in_other_units(self):
+        return self.standardize_target
+
+    def _learn_units(self, y, sample_weight, device):
+        if not self.standardize_target:
+            for name in ("target_mean_", "target_scale_"):
+                vars(self).pop(name, None)
+            return
+        if LOSSES[self.loss].out_activation != "identity":
+            raise ValueError(
+                f"standardize_target=True is not for loss={self.loss!r}, which takes y as it is and predicts exp(z). "
+                "Use standardize_target=False, or loss='squared_error'."
+            )
+        self._check_is_numeric(y)
+        y = to_host(y, device).astype(np.float64).reshape(len(y), -1)
+        self.target_mean_ = np.average(y, axis=0, weights=sample_weight)
+        deviation = np.sqrt(np.average((y - self.target_mean_) ** 2, axis=0, weights=sample_weight))
+        # A constant column has a deviation of 0, but for rounding.
+        is_constant = deviation <= 1e-14 * np.abs(self.target_mean_)
+        self.target_scale_ = np.where(is_constant, 1.0, deviation)
+
+    def _loss_unit(self):
+        if not self.standardize_target:
+            return 1.0
+        power = 2 if self.loss in ("squared_error", "huber") else 1
+        return float(np.mean(self.target_scale_**power))
+
+    def _check_scale(self, objective, target, sample_weight):
+        if self.standardize_target or self.out_activation_ != "identity":
+            return
+        y = objective.device.home(target)
+        mean, deviation = y.mean(axis=0), y.std(axis=0)
+        size = np.maximum(np.abs(mean), deviation)
+        if np.all((size <= 10) & ((deviation >= 0.1) | (deviation == 0))):
+            return
+        constant = mean
+        if self.loss in ("absolute_error", "quantile"):
+            levels = np.broadcast_to(self.quantile if self.loss == "quantile" else 0.5, y.shape[1])
+            columns = zip(y.T, levels, strict=True)
+            constant = np.array([np.quantile(column, level) for column, level in columns], y.dtype)
+        of_constant = objective.of_constant(constant, target, sample_weight)
+        if self.loss_ > 0.9 * of_constant:
+            warn(
+                f"The training loss, {self.loss_:.3g}, is hardly better than the {of_constant:.3g} of a constant "
+                f"prediction. The scale of y can be the reason: its mean is {_short(mean)} and its standard deviation "
+                f"{_short(deviation)}, and the solvers' steps suit targets of about 0 and 1. Set "
+                "standardize_target=True, or wrap the model in sklearn.compose.TransformedTargetRegressor.",
+                ConvergenceWarning,
+            )
+
+    def _check_is_numeric(self, y):
         if issparse(y):
             raise ValueError(
                 f"y is a sparse matrix of shape {y.shape}; {type(self).__name__} takes dense targets only. "
@@ -558,9 +624,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         if y.dtype.kind not in "biuf":
             raise ValueError(f"y has dtype {y.dtype}; {type(self).__name__} takes numbers only. Pass y.astype(float).")
-        target = y.astype(dtype)
-        if target.ndim == 1:
-            target = target[:, np.newaxis]
+
+    def _encode_target(self, y, dtype, incremental, device):
+        self._check_is_numeric(y)
+        target = y if y.ndim == 2 else y[:, np.newaxis]
+        if self.standardize_target and target.shape[1] == self.target_mean_.size:
+            units = self.target_mean_, self.target_scale_
+            mean, scale = (device.place(unit) for unit in units) if on_gpu(y) else units
+            target = (target - mean) / scale
+        target = target.astype(dtype)
         self._check_domain(device.home(target.min()))
         if self._has_levels():
             if target.shape[1] > 1:
@@ -621,3 +693,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _short(values):
+    return ", ".join(f"{value:.3g}" for value in values[:3]) + (", ..." if len(values) > 3 else "")

@@ -11,7 +11,7 @@ PACKAGE = Path(sklearn_mlp.__file__).parent
 MAY_IMPORT = {
     "__init__": {"_version", "classifier", "regressor"},
     "classifier": {"_base", "_validation"},
-    "regressor": {"_base", "_validation"},
+    "regressor": {"_base", "_validation", "core.losses"},
     "_base": {"_scoring", "_solvers", "_validation", "_version", "core", "devices"},
     "_solvers": {"_scoring", "_validation", "core"},
     "_scoring": {"_validation", "core.batches"},

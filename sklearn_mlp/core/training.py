@@ -112,6 +112,17 @@ class Objective:
         self._to_gradient(Z, b, y, sample_weight, scale, self.loss, share, *self._loss_parameters)  # Z becomes dZ
         self.network.backward(X, Z, self.grad)
 
+    def of_constant(self, scores: Array, y: Any, sample_weight: Any) -> float:
+        """The mean loss of the same scores for each row."""
+        device = self.device
+        n_rows, total = y.shape[0], y.shape[0] if sample_weight is None else float(sample_weight.sum())
+        Z = device.zeros((n_rows, scores.size), scores.dtype)
+        y, b = device.place(y), device.place(scores)
+        sample_weight = None if sample_weight is None else device.place(sample_weight)
+        loss = device.accumulator()
+        self._to_gradient(Z, b, y, sample_weight, 1 / total, loss, 1.0, *self._loss_parameters)
+        return device.collect(loss)
+
     def average(self) -> None:
         """Take the parameters of now into the average.
 
