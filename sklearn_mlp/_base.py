@@ -31,9 +31,9 @@ from sklearn_mlp._validation import (
     to_host,
 )
 from sklearn_mlp._version import __version__
-from sklearn_mlp.core.activations import ACTIVATIONS, initial_bounds
+from sklearn_mlp.core.activations import ACTIVATIONS, OUT_ACTIVATIONS, initial_bounds
 from sklearn_mlp.core.batches import Batches
-from sklearn_mlp.core.losses import LOSSES
+from sklearn_mlp.core.losses import LOSSES, in_blocks
 from sklearn_mlp.core.network import Network
 from sklearn_mlp.core.parameters import Layers, draw
 from sklearn_mlp.core.training import Objective
@@ -190,6 +190,10 @@ class BaseMLP(BaseEstimator, ABC):
         """What the kernel of the loss takes besides: numbers, and arrays with one for each output."""
         return ()
 
+    def _blocks(self):
+        """The columns of the output that belong together, if not all do."""
+        return []
+
     def _weigh_classes(self, y, sample_weight, dtype, incremental, device):
         """`sample_weight`, times the weight of each sample's class where there are such."""
         return sample_weight
@@ -302,7 +306,16 @@ class BaseMLP(BaseEstimator, ABC):
             trained.b[-1][...] = (trained.b[-1] - self.target_mean_) / self.target_scale_
         on_device = theta.like(device.own(trained.vector))
         objective = Objective(
-            device, on_device, activations, loss, float(self.alpha), loss_parameters, dropout, seed, ema_decay
+            device,
+            on_device,
+            activations,
+            loss,
+            float(self.alpha),
+            loss_parameters,
+            dropout,
+            seed,
+            ema_decay,
+            self._blocks(),
         )
         data = X, target, sample_weight
 
@@ -432,7 +445,8 @@ class BaseMLP(BaseEstimator, ABC):
         network = Network(device, layers, check_activation(self.activation, len(layers.W) - 1), dtype)
         batch_size = device.chunk_rows(X, network.n_units)
         batches = Batches(device, X, None, None, dtype=dtype, batch_size=batch_size)
-        return network.predict(batches, self.out_activation_)
+        activate = getattr(device, OUT_ACTIVATIONS[self.out_activation_])
+        return network.predict(batches, in_blocks(activate, self._blocks()))
 
     def _to_score(self, X, y, sample_weight):
         """y, the prediction for X, and sample_weight, all in main memory, for a metric of scikit-learn."""

@@ -46,7 +46,7 @@ def make_validation(mlp, objective, validation, held, bring_home):
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
     def validate():
-        prediction, loss = objective.evaluate(batches, mlp.out_activation_)
+        prediction, loss = objective.evaluate(batches)
         if mlp.scoring == "loss":
             return -loss, loss
         if mlp.scoring is not None:

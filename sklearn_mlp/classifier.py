@@ -216,8 +216,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The class labels; for multilabel y, the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or list of such
+        The class labels; for multilabel y, the numbers of its columns; for a y of several columns with classes of their
+        own, a list with those of each.
 
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         The weights of each layer.
@@ -448,7 +449,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The input data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels of any sortable kind; or, for multilabel classification, a matrix of 0 and 1 (also sparse).
+            Class labels of any sortable kind; or, for multilabel classification, a matrix of 0 and 1 (also sparse). Of
+            any other y of several columns, each has classes of its own, and the network a softmax for it.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss and in the validation score. None is a weight of 1 for each.
@@ -501,8 +503,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss. None is a weight of 1 for each.
 
-        classes : array-like of shape (n_classes,), default=None
-            All classes that any call will see. Needed in the first call only; for a matrix of 0 and 1, multilabel
+        classes : array-like of shape (n_classes,) or list of such, default=None
+            All classes that any call will see; for a y of several columns with classes of their own, a list with those
+            of each. Needed in the first call only; for a matrix of 0 and 1, multilabel
             classification, not even there.
 
         Returns
@@ -512,11 +515,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         self._validate_params()
         shape = y.shape if hasattr(y, "shape") else np.shape(y)
+        if classes is not None and np.ndim(classes[0]) == 1:
+            self._check_classes_of_outputs([np.unique(of_output) for of_output in classes], shape)
+            return self._fit(X, y, sample_weight, incremental=True)
+        if isinstance(getattr(self, "classes_", None), list):
+            return self._fit(X, y, sample_weight, incremental=True)
         if len(shape) == 2 and shape[1] > 1 and (classes is None or np.isin(classes, [0, 1]).all()):
             # The classes of several labels are the columns, whose number y shows.
             classes = np.arange(shape[1])
         _check_partial_fit_first_call(self, classes)
         return self._fit(X, y, sample_weight, incremental=True)
+
+    def _check_classes_of_outputs(self, classes, shape):
+        if len(shape) != 2 or shape[1] != len(classes):
+            raise ValueError(f"classes has lists for {len(classes)} outputs, but y has the shape {shape}.")
+        if not hasattr(self, "classes_"):
+            self.classes_ = classes
+        elif not _same_classes(self.classes_, classes):
+            raise ValueError(f"classes={classes} is not the same as on last call to partial_fit: {self.classes_}.")
 
     def predict(self, X):
         """The most probable class of each sample.
@@ -535,6 +551,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._predict(X, self._to_labels)
 
     def _to_labels(self, probability, device):
+        if self._blocks():
+            codes = [device.home(probability[:, columns].argmax(axis=1)) for columns in self._blocks()]
+            labels = np.column_stack([of_output[code] for of_output, code in zip(self.classes_, codes, strict=True)])
+            return device.place(labels) if on_gpu(probability) and labels.dtype.kind in "biuf" else labels
         if self.out_activation_ == "softmax":
             codes = probability.argmax(axis=1)
         elif self.n_outputs_ == 1:
@@ -556,12 +576,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        probability : ndarray of shape (n_samples, n_classes)
-            One column for each of `classes_`. The rows sum to 1, except for multilabel models.
+        probability : ndarray of shape (n_samples, n_classes) or list of such
+            One column for each of `classes_`. The rows sum to 1, except for multilabel models. For a y of several
+            columns with classes of their own, a list with the array of each.
         """
         return self._predict(X, self._to_probability)
 
     def _to_probability(self, probability, device):
+        if self._blocks():
+            return [probability[:, columns] for columns in self._blocks()]
         if self.n_outputs_ > 1:
             return probability
         if len(self.classes_) == 1:
@@ -578,7 +601,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        log_probability : ndarray of shape (n_samples, n_classes)
+        log_probability : ndarray of shape (n_samples, n_classes) or list of such
             ``log(predict_proba(X))``.
         """
         return self._predict(X, self._to_log_probability)
@@ -586,6 +609,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _to_log_probability(self, probability, device):
         probability = self._to_probability(probability, device)
         with np.errstate(divide="ignore"):
+            if self._blocks():
+                return [np.log(of_output) for of_output in probability]
             return np.log(probability, out=probability)
 
     def score(self, X, y, sample_weight=None):
@@ -608,6 +633,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The share of the samples whose labels are all predicted correctly.
         """
         y, prediction, sample_weight = self._to_score(X, y, sample_weight)
+        if self._blocks():
+            return float(np.average((np.asarray(y) == prediction).all(axis=1), weights=sample_weight))
         return accuracy_score(y, prediction, sample_weight=sample_weight)
 
     def _encode_target(self, y, dtype, incremental, device):
@@ -618,13 +645,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 kind = "multilabel-indicator" if kind == "binary" else f"{kind}-multioutput"
         else:
             values, kind = None, type_of_target(y, input_name="y")
-        if kind == "multiclass-multioutput":
-            name = type(self).__name__
-            raise ValueError(
-                f"y of shape {y.shape} has several columns with more than two classes (multiclass-multioutput), which "
-                f"{name} does not support. Use sklearn.multioutput.MultiOutputClassifier({name}()), or a matrix of 0 "
-                "and 1 for multilabel classification."
-            )
+        resumes = hasattr(self, "classes_") and (self.warm_start or incremental)
+        of_outputs = isinstance(getattr(self, "classes_", None), list)
+        if kind == "multiclass-multioutput" or (y.ndim == 2 and of_outputs and (resumes or incremental is None)):
+            return self._encode_outputs(to_host(y, device), resumes, incremental)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             check_classification_targets(y if values is None else values)  # raises
         if kind == "multilabel-indicator":
@@ -638,7 +662,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             unknown = np.setdiff1d(classes, self.classes_)
             if unknown.size:
                 raise ValueError(f"y_val has {unknown.tolist()}, which y has not; its classes are {self.classes_}.")
-        elif hasattr(self, "classes_") and (self.warm_start or incremental):
+        elif resumes:
             self._check_classes(classes)
         else:
             self.classes_ = classes
@@ -657,6 +681,28 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if len(self.classes_) > 2:
             return codes, self._loss_name("softmax"), len(self.classes_)
         return codes.astype(dtype)[:, np.newaxis], self._loss_name("logistic"), 1
+
+    def _encode_outputs(self, y, resumes, incremental):
+        """Of y with several classes in several columns, a softmax each: the class numbers, one column for each."""
+        y = y.toarray() if issparse(y) else y
+        classes = [np.unique(column) for column in y.T]
+        if resumes or incremental is None:
+            known = self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+            if len(known) != len(classes) or any(map(np.size, map(np.setdiff1d, classes, known))):
+                raise ValueError(
+                    f"The columns of y have the classes {[c.tolist() for c in classes]}, of which some are not among "
+                    f"those that the model was made for: {[c.tolist() for c in known]}."
+                )
+        else:
+            self.classes_ = classes
+        codes = np.column_stack([np.searchsorted(*pair) for pair in zip(self.classes_, y.T, strict=True)])
+        return codes, self._loss_name("softmax"), sum(len(of_output) for of_output in self.classes_)
+
+    def _blocks(self):
+        if not isinstance(self.classes_, list):
+            return []
+        stops = np.cumsum([len(of_output) for of_output in self.classes_]).tolist()
+        return [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
 
     def _loss_name(self, out_activation):
         if self.loss == "focal":
@@ -704,7 +750,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return None, []
 
     def _score_prediction(self, target, prediction, sample_weight):
-        if self.out_activation_ == "softmax":
+        if self._blocks():
+            codes = [prediction[:, columns].argmax(axis=1) for columns in self._blocks()]
+            correct = (np.column_stack(codes) == target).all(axis=1)
+        elif self.out_activation_ == "softmax":
             correct = prediction.argmax(axis=1) == target
         else:
             correct = ((prediction > 0.5) == target).all(axis=1)
@@ -713,4 +762,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
         return tags
+
+
+def _same_classes(one, other):
+    return isinstance(one, list) and len(one) == len(other) and all(map(np.array_equal, one, other))

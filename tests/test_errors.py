@@ -143,7 +143,6 @@ def test_bad_data(Estimator, X, y, message):
     ("y", "message"),
     [
         (X_IRIS[:, 0], "Unknown label type: continuous"),
-        (np.column_stack([Y_IRIS, Y_IRIS]), r"multiclass-multioutput.*Use sklearn.multioutput.MultiOutputClassifier"),
     ],
 )
 def test_bad_labels(y, message):

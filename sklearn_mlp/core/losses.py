@@ -5,7 +5,12 @@ Models, 2nd ed., section 2.2). Losses add up over the outputs, but for the squar
 over them and differentiated as a sum: scikit-learn does so, and the same seed has to give the same model.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
 
 
 class Loss(NamedTuple):
@@ -17,6 +22,24 @@ class Loss(NamedTuple):
 
     gradient: str
     out_activation: str
+
+
+def in_blocks(kernel: Callable[..., None], blocks: Sequence[slice]) -> Callable[..., None]:
+    """`kernel`, of a loss or an output activation, on each of the blocks of columns by itself; y has a column for each.
+
+    Without blocks, `kernel` itself.
+    """
+    if not blocks:
+        return kernel
+
+    def of_blocks(Z: Array, b: Array, *y_and_more: Any) -> None:
+        for k, columns in enumerate(blocks):
+            block = Z[:, columns].copy()
+            more = [argument[:, k].copy() if i == 0 else argument for i, argument in enumerate(y_and_more)]
+            kernel(block, b[columns], *more)
+            Z[:, columns] = block
+
+    return of_blocks
 
 
 LOSSES = {

@@ -1,12 +1,12 @@
 """A stack of dense layers: forward keeps what backward needs, in buffers that every batch reuses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from sklearn_mlp.core import dense
-from sklearn_mlp.core.activations import ACTIVATIONS, OUT_ACTIVATIONS
+from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.normalization import FORGETTING, BatchNorm, LayerNorm
 from sklearn_mlp.core.parameters import Layers, Parameters
@@ -200,9 +200,8 @@ class Network:
             dZ = layer.dA
         dense.backward(self.device, X, self.W[0], dZ, grad.W[0], None)
 
-    def predict(self, batches: Batches, out_activation: str) -> Array:
-        """The predictions (n_samples, n_outputs) for the rows of `batches`."""
-        activate = getattr(self.device, OUT_ACTIVATIONS[out_activation])
+    def predict(self, batches: Batches, activate: Callable[[Array, Array], None]) -> Array:
+        """The predictions (n_samples, n_outputs) for the rows of `batches`; `activate` is the output activation."""
         prediction = self.device.empty((batches.n_rows, self.b[-1].shape[0]), self.dtype)
         start = 0
         for X, *_ in batches:

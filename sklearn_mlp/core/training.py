@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sklearn_mlp.core.activations import OUT_ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
-from sklearn_mlp.core.losses import Loss
+from sklearn_mlp.core.losses import Loss, in_blocks
 from sklearn_mlp.core.network import Network
 from sklearn_mlp.core.optimizers import Optimizer
 from sklearn_mlp.core.parameters import Parameters
@@ -84,6 +84,7 @@ class Objective:
         dropout: Sequence[float] = (),
         seed: int = 0,
         ema_decay: float | None = None,
+        blocks: Sequence[slice] = (),
     ) -> None:
         dtype = theta.vector.dtype
         self.device = device
@@ -98,7 +99,8 @@ class Objective:
             self.model_network = Network(device, self.model, activations, dtype)
         self.alpha = alpha
         self.loss = device.accumulator()
-        self._to_gradient = getattr(device, loss.gradient)
+        self._to_gradient = in_blocks(getattr(device, loss.gradient), blocks)
+        self._activate = in_blocks(getattr(device, OUT_ACTIVATIONS[loss.out_activation]), blocks)
         self._loss_parameters = [device.place(p) if isinstance(p, np.ndarray) else p for p in loss_parameters]
 
     def backpropagate(
@@ -133,10 +135,9 @@ class Objective:
         self.n_averaged += 1
         self.device.move_towards(self.model.vector, self.theta.vector, 1 - decay)
 
-    def evaluate(self, batches: Batches, out_activation: str) -> tuple[Array, float]:
+    def evaluate(self, batches: Batches) -> tuple[Array, float]:
         """The predictions (n_samples, n_outputs) for the rows of `batches`, and their mean loss without the penalty."""
         device, b = self.device, self.model.b[-1]
-        activate = getattr(device, OUT_ACTIVATIONS[out_activation])
         prediction = device.empty((batches.n_rows, b.shape[0]), b.dtype)
         loss = device.accumulator()
         start, weight = 0, 0.0
@@ -144,7 +145,7 @@ class Objective:
             Z = self.model_network.forward(X)
             part = prediction[start : start + X.shape[0]]
             part[...] = Z
-            activate(part, b)
+            self._activate(part, b)
             self._to_gradient(Z, b, y, sample_weight, 1.0, loss, 1.0, *self._loss_parameters)
             start += X.shape[0]
             weight += total_weight
