@@ -455,7 +455,6 @@ def test_cupy_arrays_on_the_cpu_are_an_error(cupy):
         (X, CODES[:-1], r"inconsistent numbers of samples: \[90, 89\]"),
         (X, np.where(CODES, CODES, np.nan), "Input y contains NaN"),
         (X, TARGET, "Unknown label type: continuous"),
-        (X, np.c_[CODES, CODES], "several columns with more than two classes"),
         (X, LABELS * 2 - 1, "a multilabel y has 0 and 1"),
         (X + 1j, CODES, "X has dtype complex128; numbers are needed"),
     ],
@@ -465,6 +464,18 @@ def test_errors_of_cupy_arrays(X, y, message, cupy):
     X = cupy.ndarray(np.array(X))
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**SMALL, device="cuda").fit(X, cupy.asarray(y))
+
+
+def test_several_outputs_of_cupy_arrays(cupy):
+    y = np.c_[CODES, CODES > 1]
+    model = MLPClassifier(**SMALL, device="cuda").fit(cupy.asarray(X), cupy.asarray(y))
+    prediction = model.predict(cupy.asarray(X))
+    assert isinstance(prediction, cupy.ndarray)
+    np.testing.assert_array_equal(cupy.asnumpy(prediction), model.predict(X))
+    for probability in model.predict_proba(cupy.asarray(X)):
+        assert isinstance(probability, cupy.ndarray)
+    on_host = MLPClassifier(**SMALL).fit(X, y)
+    np.testing.assert_allclose(on_host.coefs_[0], model.coefs_[0], rtol=1e-7, atol=1e-10)
 
 
 def test_features_of_cupy_arrays_are_counted(cupy):
