@@ -77,10 +77,8 @@ def main(plot):
     ]
     low_of_trees, high_of_trees = (model.predict(X_test) for model in trees)
     inside = np.mean((low_of_trees <= y_test) & (y_test <= high_of_trees))
-    print(
     width = np.mean(high_of_trees - low_of_trees)
     print(f"those of two HistGradientBoosting cover {inside:.1%}; their mean width is {width:.0f} $")
-    )
     if plot:
         draw(plot, y_test.to_numpy(), low, median, high)
 
