@@ -515,7 +515,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         self._validate_params()
         shape = y.shape if hasattr(y, "shape") else np.shape(y)
-        if classes is not None and np.ndim(classes[0]) == 1:
+        if classes is not None and np.ndim(next(iter(classes), 0)) == 1:
             self._check_classes_of_outputs([np.unique(of_output) for of_output in classes], shape)
             return self._fit(X, y, sample_weight, incremental=True)
         if isinstance(getattr(self, "classes_", None), list):
