@@ -150,6 +150,8 @@ class Network:
             HiddenLayer(device, activation, W.shape[1], dtype, rate, norm)
             for activation, W, rate, norm in zip(activations, W[:-1], rates, norms, strict=True)
         ]
+        # Half a microsecond of a step that takes 10.
+        self.is_plain = not any(rates) and not any(norms)
         self.seed = seed
         self.n_training_passes = 0
         self.seen_weight = 0.0
@@ -172,6 +174,8 @@ class Network:
         alone : bool
             Whether one row has all the weight.
         """
+        if self.is_plain:
+            return self._forward(X, None)
         self.n_training_passes += 1
         rate = 0.0
         if not alone:
