@@ -29,7 +29,10 @@ def _kernels():
             f"{name}_backward",
             lambda *args: (np.tanh(scores(*args)), scores(*args), np.empty(args[1][1], args[2])),
         )
-    positive = lambda *args: np.abs(scores(*args)) + args[2](0.1)  # noqa: E731
+
+    def positive(rng, shape, dtype):
+        return np.abs(scores(rng, shape, dtype)) + dtype(0.1)
+
     for weighted in (False, True):
 
         def weights(rng, shape, dtype, weighted=weighted):
