@@ -204,16 +204,27 @@ class Network:
             dZ = layer.dA
         dense.backward(self.device, X, self.W[0], dZ, grad.W[0], None)
 
-    def predict(self, batches: Batches, activate: Callable[[Array, Array], None]) -> Array:
-        """The predictions (n_samples, n_outputs) for the rows of `batches`; `activate` is the output activation."""
+    def predict(
+        self,
+        batches: Batches,
+        activate: Callable[[Array, Array], None],
+        take_scores: Callable[..., None] | None = None,
+    ) -> Array:
+        """The predictions (n_samples, n_outputs) for the rows of `batches`.
+
+        `activate` is the output activation. `take_scores` is called with the scores of each batch, which it may change,
+        and with what the batch has beside X.
+        """
         prediction = self.device.empty((batches.n_rows, self.b[-1].shape[0]), self.dtype)
         start = 0
-        for X, *_ in batches:
-            stop = start + X.shape[0]
+        for X, *rest in batches:
             Z = self.forward(X)
-            activate(Z, self.b[-1])
-            prediction[start:stop] = Z
-            start = stop
+            part = prediction[start : start + X.shape[0]]
+            part[...] = Z
+            activate(part, self.b[-1])
+            if take_scores is not None:
+                take_scores(Z, *rest)
+            start += X.shape[0]
         return prediction
 
 

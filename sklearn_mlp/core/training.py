@@ -137,19 +137,17 @@ class Objective:
 
     def evaluate(self, batches: Batches) -> tuple[Array, float]:
         """The predictions (n_samples, n_outputs) for the rows of `batches`, and their mean loss without the penalty."""
-        device, b = self.device, self.model.b[-1]
-        prediction = device.empty((batches.n_rows, b.shape[0]), b.dtype)
-        loss = device.accumulator()
-        start, weight = 0, 0.0
-        for X, y, sample_weight, total_weight, _ in batches:
-            Z = self.model_network.forward(X)
-            part = prediction[start : start + X.shape[0]]
-            part[...] = Z
-            self._activate(part, b)
+        loss = self.device.accumulator()
+        weight = 0.0
+
+        def add_loss(Z: Array, y: Any, sample_weight: Any, total_weight: float, _: bool) -> None:
+            nonlocal weight
+            b = self.model.b[-1]
             self._to_gradient(Z, b, y, sample_weight, 1.0, loss, 1.0, *self._loss_parameters)
-            start += X.shape[0]
             weight += total_weight
-        return prediction, device.collect(loss) / weight
+
+        prediction = self.model_network.predict(batches, self._activate, add_loss)
+        return prediction, self.device.collect(loss) / weight
 
 
 def run_epoch(
