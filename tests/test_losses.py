@@ -44,11 +44,13 @@ def test_scikit_learns_metric_is_the_loss(loss, weight):
 
 
 @pytest.mark.parametrize("delta", [0.3, 1.0])
-def test_pytorchs_huber_loss(delta):
+def test_pytorchs_huber_and_smooth_l1_loss(delta):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     model = MLPRegressor("huber", huber_delta=delta, **SMALL).fit(X, Y)
-    expected = torch.nn.functional.huber_loss(torch.tensor(model.predict(X)), torch.tensor(Y), delta=delta)
-    assert loss_now(model, Y, None) == pytest.approx(float(expected), rel=1e-9)
+    prediction, y = torch.tensor(model.predict(X)), torch.tensor(Y)
+    loss = loss_now(model, Y, None)
+    assert loss == pytest.approx(float(torch.nn.functional.huber_loss(prediction, y, delta=delta)), rel=1e-9)
+    assert loss / delta == pytest.approx(float(torch.nn.functional.smooth_l1_loss(prediction, y, beta=delta)), rel=1e-9)
 
 
 def test_a_wide_huber_is_the_squared_error():
