@@ -3,8 +3,8 @@
 Each `prepare_*` returns a function `run(n_epochs) -> seconds`, with data placed and code compiled beforehand. What was
 tried for each, and what is used:
 
-- PyTorch: eager, Adam(fused=True), zero_grad(set_to_none=True), the rows of a batch by index_select from a permutation,
-  the loss added up without reading it. One thread and two are both timed, and the faster is taken.
+- PyTorch: eager, its fused Adam and AdamW, zero_grad(set_to_none=True), the rows of a batch by index_select from a
+  permutation, the loss added up without reading it. One thread and two are both timed, and the faster is taken.
 - JAX: a whole epoch as one jitted lax.scan over the batches, Adam written out in the scan, the state's buffers donated.
 - The products alone: X W, Xᵀ dZ and dZ Wᵀ of each layer by ndarray.dot into buffers, nothing else.
 
@@ -17,18 +17,25 @@ from itertools import pairwise
 import numpy as np
 
 
-def prepare_torch(X, y, hidden, n_outputs, batch_size, loss, n_threads, device="cpu"):
+def prepare_torch(
+    X, y, hidden, n_outputs, batch_size, loss, n_threads, device="cpu", solver="adam", dropout=0.0, normalization=None
+):
     import torch
 
     torch.set_num_threads(n_threads)
     torch.manual_seed(0)
     sizes = [X.shape[1], *hidden, n_outputs]
     layers = []
-    for n_in, n_out in pairwise(sizes):
-        layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
+    for n_in, n_out in pairwise(sizes[:-1]):
+        layers.append(torch.nn.Linear(n_in, n_out))
+        if normalization == "batch":
+            layers.append(torch.nn.BatchNorm1d(n_out))
+        layers.append(torch.nn.ReLU())
+        if dropout:
+            layers.append(torch.nn.Dropout(dropout))
     X = torch.from_numpy(X).to(device)
-    model = torch.nn.Sequential(*layers[:-1]).to(device, X.dtype)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(*sizes[-2:])).to(device, X.dtype)
+    optimizers = torch_optimizers(model, solver)
     criterion = {
         "softmax": torch.nn.functional.cross_entropy,
         "logistic": lambda Z, y: torch.nn.functional.binary_cross_entropy_with_logits(Z[:, 0], y),
@@ -46,15 +53,28 @@ def prepare_torch(X, y, hidden, n_outputs, batch_size, loss, n_threads, device="
             for i in range(0, len(X), batch_size):
                 rows = permutation[i : i + batch_size]
                 value = criterion(model(X.index_select(0, rows)), y.index_select(0, rows))
-                optimizer.zero_grad(set_to_none=True)
+                model.zero_grad(set_to_none=True)
                 value.backward()
-                optimizer.step()
+                for optimizer in optimizers:
+                    optimizer.step()
                 total += value.detach()
             total.item()
         return time.perf_counter() - start
 
     run(1)
     return run
+
+
+def torch_optimizers(model, solver):
+    import torch
+
+    if solver == "adam":
+        return [torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)]
+    weights = [layer.weight for layer in model if isinstance(layer, torch.nn.Linear)]
+    orthogonal = weights[1:-1] if solver == "muon" else []
+    by_adamw = [theta for theta in model.parameters() if not any(theta is W for W in orthogonal)]
+    adamw = torch.optim.AdamW(by_adamw, lr=1e-3, fused=True)
+    return [adamw, torch.optim.Muon(orthogonal)] if orthogonal else [adamw]
 
 
 def prepare_jax(X, y, hidden, n_outputs, batch_size, loss):

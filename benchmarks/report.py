@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import memory
+import modern
 import prediction
 import search
 import startup
@@ -36,6 +37,15 @@ layer and nothing else: no training can be faster. What was done for PyTorch and
 {training}
 
 ![Time of a training step relative to the bare products](benchmarks.svg)
+
+## Dropout, normalisation, solvers
+
+A step of the network {modern_workload} (`benchmarks/modern.py`; PyTorch
+eager with the same layers and solver; its Muon multiplies in bfloat16, ours in float32):
+
+| | step / Adam's step | PyTorch / ours |
+|---|---|---|
+{modern}
 
 ## Where the time of a step goes
 
@@ -129,6 +139,11 @@ def main(repeat=5):
         machine=machine(),
         repeat=repeat,
         training="\n".join(training_rows),
+        modern_workload=modern.WORKLOAD,
+        modern="\n".join(
+            f"| {name} | {to_plain:.2f} | {f'{to_torch:.2f}' if to_torch else '-'} |"
+            for name, to_plain, to_torch in modern.main(repeat)
+        ),
         workload=workload,
         breakdown="\n".join(f"| {name} | {share:.1%} |" for name, _, share in parts),
         prediction=" | ".join(ratio(predicting, name) for name in ("scikit-learn", "PyTorch", "JAX", "products")),
