@@ -2,19 +2,24 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from copy import copy, deepcopy
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_regressor
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
 from sklearn_mlp._scoring import ValidationSet
-from sklearn_mlp._solvers import NON_FINITE, fit_lbfgs, fit_stochastic
+from sklearn_mlp._solvers import NON_FINITE, StochasticFit, fit_lbfgs, partial_fit_epoch, runs_over_max_iter
+from sklearn_mlp._tasks import FitTasks
 from sklearn_mlp._validation import (
     accepted_dtypes,
     as_column,
@@ -35,7 +40,7 @@ from sklearn_mlp.core.activations import ACTIVATIONS, OUT_ACTIVATIONS, initial_b
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.losses import LOSSES, in_blocks
 from sklearn_mlp.core.network import Network
-from sklearn_mlp.core.parameters import Layers, draw
+from sklearn_mlp.core.parameters import Layers, draw, empty_parameters
 from sklearn_mlp.core.training import Objective
 from sklearn_mlp.devices import resolve_device
 
@@ -47,7 +52,7 @@ def solver_is_stochastic(estimator):
     return True
 
 
-class BaseMLP(BaseEstimator, ABC):
+class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     """Multi-layer perceptron; a subclass says what y is, which loss fits it and how a prediction is scored."""
 
     _parameter_constraints: dict = {
@@ -186,6 +191,9 @@ class BaseMLP(BaseEstimator, ABC):
     def _check_scale(self, objective, target, sample_weight):
         """Warn if the scale of y has kept the network from learning."""
 
+    def _learn_classes(self, classes, y):
+        """Take from partial_fit the classes that any call of it will see."""
+
     def _loss_parameters(self, n_outputs, dtype):
         """What the kernel of the loss takes besides: numbers, and arrays with one for each output."""
         return ()
@@ -204,145 +212,225 @@ class BaseMLP(BaseEstimator, ABC):
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
-    def _fit(self, X, y, sample_weight, incremental=False, X_val=None, y_val=None, sample_weight_val=None):
-        if incremental and self.early_stopping:
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        resume_from=None,
+        incremental=False,
+        classes=None,
+    ):
+        if incremental:
+            self._check_partial_fit()
+        device = resolve_device(self.device)
+        own_validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        check_on_device(device, X=X, y=y, sample_weight=sample_weight, **own_validation)
+        if X_val is None:
+            if y_val is not None or sample_weight_val is not None:
+                raise ValueError("y_val and sample_weight_val are for a validation set: pass its X_val, too.")
+        elif y_val is None:
+            raise ValueError("X_val is given without y_val: pass the targets of the validation set, too.")
+        if resume_from is not None and self.solver == "lbfgs":
+            raise ValueError(
+                f"resume_from={resume_from!r} is for the stochastic solvers: SciPy's L-BFGS-B does not give its state. "
+                "Use another solver, or resume_from=None."
+            )
+        tasks = FitTasks(None if incremental else self, X, y, sample_weight)
+        # What trains is a copy: a fit that fails leaves the estimator as it was, and who uses it meanwhile has the old
+        # model.
+        trainee = copy(self)
+        before = set(vars(self))
+        with device.active():
+            try:
+                if incremental:
+                    trainee._learn_classes(classes, y)
+                trainee._fit_on(device, X, y, sample_weight, incremental, own_validation, tasks, resume_from)
+            finally:
+                device.release()
+        for name in before - vars(trainee).keys():
+            delattr(self, name)
+        vars(self).update(vars(trainee))
+        tasks.end()
+        return self
+
+    def _check_partial_fit(self):
+        if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if incremental and self.ema_decay is not None:
+        if self.ema_decay is not None:
             raise ValueError(
                 f"ema_decay={self.ema_decay} is for fit: partial_fit goes on from coefs_, which would be the average, "
                 "not the weights that are trained. Use ema_decay=None."
             )
-        if incremental and self._trains_in_other_units():
+        if self._trains_in_other_units():
             raise ValueError(
                 "standardize_target=True is for fit: partial_fit does not see all of y, whose mean and standard "
                 "deviation it would need. Scale y, and use standardize_target=False."
             )
-        device = resolve_device(self.device)
-        arrays = {"X": X, "y": y, "sample_weight": sample_weight}
-        arrays |= {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        check_on_device(device, **arrays)
-        own_validation = X_val, y_val, sample_weight_val
-        if X_val is None:
-            if y_val is not None or sample_weight_val is not None:
-                raise ValueError("y_val and sample_weight_val are for a validation set: pass its X_val, too.")
-            own_validation = None
-        elif y_val is None:
-            raise ValueError("X_val is given without y_val: pass the targets of the validation set, too.")
-        with device.active():
-            try:
-                self._fit_on(device, X, y, sample_weight, incremental, own_validation)
-            finally:
-                device.release()
-        return self
 
-    def _fit_on(self, device, X, y, sample_weight, incremental, own_validation):
-        resume = hasattr(self, "coefs_") and (self.warm_start or incremental)
+    def _fit_on(self, device, X, y, sample_weight, incremental, own_validation, tasks, resume_from):
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental) and resume_from is None
         hidden_layer_sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
         activations = check_activation(self.activation, len(hidden_layer_sizes))
         check_normalization(self.normalization, hidden_layer_sizes, self.solver)
-        X, y = self._validate(device, X, y, resume)
-        dtype = self._training_dtype(X, resume)
+        X, y = self._validate(device, X, y, goes_on)
+        dtype = self._training_dtype(X, goes_on)
         sample_weight = self._validate_weight(device, sample_weight, X, dtype)
+        data = {"X": X, "y": y, "sample_weight": sample_weight}
         self._learn_units(y, sample_weight, device)
         target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
         sample_weight = self._weigh_classes(y, sample_weight, dtype, incremental, device)
         loss = LOSSES[loss_name]
         layer_sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
 
-        state = self._partial_fit_state(resume) if incremental else None
-        random_state = (state and state["random_state"]) or check_random_state(self.random_state)
-        if resume:
-            if loss.out_activation != self.out_activation_:
-                raise ValueError(
-                    f"The fitted network has out_activation_={self.out_activation_!r}, but y (or loss) now asks for "
-                    f"{loss.out_activation!r}. warm_start=True and partial_fit go on with the fitted network: restore "
-                    "the kind of y, or train a new one with warm_start=False and fit."
-                )
-            theta = pack_parameters(self._layers(), layer_sizes, dtype, self.normalization)
+        state = self._partial_fit_state() if incremental and goes_on else {}
+        checkpoint = None if resume_from is None else read_checkpoint(resume_from)
+        if checkpoint is not None:
+            random_state = np.random.RandomState()
+            random_state.set_state(checkpoint["random_state"])
+            theta = empty_parameters(layer_sizes, dtype, self.normalization)
         else:
-            # scikit-learn's rule for the output layer goes by `activation` even where there is no hidden layer.
-            last = activations[-1] if activations else self.activation if isinstance(self.activation, str) else "relu"
-            bounds = initial_bounds(layer_sizes, activations, last)
-            theta = draw(layer_sizes, bounds, random_state, dtype, self.normalization)
+            random_state = deepcopy(state.get("random_state")) or check_random_state(self.random_state)
+            theta = self._first_parameters(layer_sizes, activations, loss, random_state, dtype, goes_on)
+        random_state_before = random_state.get_state(legacy=False) if tasks.root is not None else None
         rows = validation = None
-        if own_validation is not None:
-            validation = self._validation_set(device, *own_validation, dtype, loss_name, n_outputs)
+        if own_validation["X_val"] is not None:
+            validation = self._validation_set(device, *own_validation.values(), dtype, loss_name, n_outputs)
+            data |= {"X_val": validation.X, "y_val": validation.y, "sample_weight_val": validation.sample_weight}
         elif self.early_stopping and self.solver != "lbfgs":
             rows, rows_val = self._split_rows(device, target, sample_weight, random_state)
             validation = ValidationSet(X, y, target, sample_weight, rows_val)
-
-        has_history = resume and hasattr(self, "loss_curve_")
-        if not has_history:
-            self.loss_curve_ = []
-            self.learning_rate_curve_ = []
-            self.validation_scores_ = None
-            self.t_ = 0
-        if not hasattr(self, "learning_rate_curve_"):
-            self.learning_rate_curve_ = []
-        if not has_history or not incremental:
-            # A refit under warm_start is judged by its own epochs, as its data may be others.
-            self.best_loss_ = self.best_validation_score_ = None
-        self.n_iter_ = 0
+        if checkpoint is not None:
+            ours = identity(self, device, **data)
+            check_identity(resume_from, checkpoint["identity"], ours, needs_max_iter=runs_over_max_iter(self))
+        self._begin_history(goes_on, incremental)
         self.device_ = device.name
         self.n_layers_ = len(layer_sizes)
         self.n_outputs_ = n_outputs
         self.out_activation_ = loss.out_activation
-        self.coefs_ = theta.W
-        self.intercepts_ = theta.b
-        self.scales_ = theta.gamma
-        self.running_means_ = [mean for mean, _ in theta.statistics]
-        self.running_variances_ = [variance for _, variance in theta.statistics]
-        self.__dict__.pop("_training_state", None)
+        self._set_parameters(theta)
+        vars(self).pop("_training_state", None)
 
-        loss_parameters = self._loss_parameters(n_outputs, dtype)
-        dropout = check_dropout(self.dropout, len(hidden_layer_sizes)) if self.solver != "lbfgs" else []
+        objective = self._objective(device, theta, activations, loss, random_state, goes_on)
+
+        def bring_home():
+            self._set_parameters(self._at_home(device, objective.model.vector, theta))
+
+        # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            if self.solver == "lbfgs":
+                tasks.describe(rows, lambda: self._fitted(device, objective.theta.vector, theta), None)
+                fit_lbfgs(self, objective, (X, target, sample_weight), tasks)
+                model = objective.theta.vector
+            else:
+                of_data = X, target, sample_weight
+                fit = StochasticFit(self, objective, of_data, rows, validation, bring_home, random_state)
+                if incremental:
+                    self._training_state = partial_fit_epoch(self, fit, state.get("training"))
+                else:
+                    if checkpoint is not None:
+                        fit.go_on_from(checkpoint["fit"])
+                    ours = cache(lambda: identity(self, device, **data))
+
+                    def snapshot():
+                        state = fit.snapshot()
+                        return state and {"identity": ours(), "random_state": random_state_before, "fit": state}
+
+                    tasks.describe(rows, lambda: self._fitted(device, fit.model, theta), snapshot)
+                    fit.run(tasks)
+                model = fit.model
+        theta = self._at_home(device, model, theta)
+        if not np.isfinite(theta.vector).all():
+            raise ValueError(NON_FINITE)
+        self._set_parameters(theta)
+        if not incremental:
+            self._check_scale(objective, target, sample_weight)
+
+    def _first_parameters(self, layer_sizes, activations, loss, random_state, dtype, goes_on):
+        """Those of the fitted network, if it is to go on, or drawn."""
+        if not goes_on:
+            # scikit-learn's rule for the output layer goes by `activation` even where there is no hidden layer.
+            last = activations[-1] if activations else self.activation if isinstance(self.activation, str) else "relu"
+            bounds = initial_bounds(layer_sizes, activations, last)
+            return draw(layer_sizes, bounds, random_state, dtype, self.normalization)
+        if loss.out_activation != self.out_activation_:
+            raise ValueError(
+                f"The fitted network has out_activation_={self.out_activation_!r}, but y (or loss) now asks for "
+                f"{loss.out_activation!r}. warm_start=True and partial_fit go on with the fitted network: restore "
+                "the kind of y, or train a new one with warm_start=False and fit."
+            )
+        return pack_parameters(self._layers(), layer_sizes, dtype, self.normalization)
+
+    def _begin_history(self, goes_on, incremental):
+        has_history = goes_on and hasattr(self, "loss_curve_")
+        if not has_history:
+            self.loss_curve_ = []
+            self.learning_rate_curve_ = []
+            self.validation_scores_ = None
+            self.validation_loss_curve_ = None
+            self.t_ = 0
+        elif not incremental:
+            # The estimator that this is a copy of keeps its own.
+            self.loss_curve_ = list(self.loss_curve_)
+            self.learning_rate_curve_ = list(getattr(self, "learning_rate_curve_", []))
+        if not has_history or not incremental:
+            # A refit under warm_start is judged by its own epochs, as its data may be others.
+            self.best_loss_ = self.best_validation_score_ = None
+        self.n_iter_ = 0
+
+    def _objective(self, device, theta, activations, loss, random_state, goes_on):
+        """What is minimised, over parameters that begin as `theta`."""
+        stochastic = self.solver != "lbfgs"
+        dropout = check_dropout(self.dropout, len(activations)) if stochastic else []
         seed = random_state.randint(2**31) if dropout else 0
-        ema_decay = None if self.ema_decay is None or self.solver == "lbfgs" else float(self.ema_decay)
+        ema_decay = None if self.ema_decay is None or not stochastic else float(self.ema_decay)
         in_other_units = self._trains_in_other_units()
         # Where the weights are trained must not be what the estimator predicts with, if that is not the same.
         trained = theta.like(theta.vector.copy() if in_other_units or ema_decay is not None else theta.vector)
-        if in_other_units and resume:
+        if in_other_units and goes_on:
             trained.W[-1][...] /= self.target_scale_
             trained.b[-1][...] = (trained.b[-1] - self.target_mean_) / self.target_scale_
-        on_device = theta.like(device.own(trained.vector))
-        objective = Objective(
+        return Objective(
             device,
-            on_device,
+            theta.like(device.own(trained.vector)),
             activations,
             loss,
             float(self.alpha),
-            loss_parameters,
+            self._loss_parameters(self.n_outputs_, theta.vector.dtype),
             dropout,
             seed,
             ema_decay,
             self._blocks(),
         )
-        data = X, target, sample_weight
 
-        def bring_home():
-            if objective.model.vector is not theta.vector:
-                theta.vector[...] = device.home(objective.model.vector)
-                if in_other_units:
-                    theta.W[-1][...] *= self.target_scale_
-                    theta.b[-1][...] = theta.b[-1] * self.target_scale_ + self.target_mean_
+    def _set_parameters(self, theta):
+        self.coefs_ = theta.W
+        self.intercepts_ = theta.b
+        self.scales_ = theta.gamma
+        self.running_means_ = [mean for mean, _ in theta.statistics]
+        self.running_variances_ = [variance for _, variance in theta.statistics]
 
-        try:
-            # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                if self.solver == "lbfgs":
-                    fit_lbfgs(self, objective, data)
-                else:
-                    state = fit_stochastic(self, objective, data, rows, validation, bring_home, random_state, state)
-        finally:
-            bring_home()
-        if incremental:
-            self._training_state = state
-        if not np.isfinite(theta.vector).all():
-            raise ValueError(NON_FINITE)
-        if not incremental:
-            self._check_scale(objective, target, sample_weight)
+    def _at_home(self, device, trained, theta):
+        """What `trained`, on the device, stands for in the units of y; `theta`, if that is what is trained."""
+        if trained is theta.vector:
+            return theta
+        home = theta.like(np.array(device.home(trained)))
+        if self._trains_in_other_units():
+            home.W[-1][...] *= self.target_scale_
+            home.b[-1][...] = home.b[-1] * self.target_scale_ + self.target_mean_
+        return home
 
-    def _validate(self, device, X, y, resume):
+    def _fitted(self, device, trained, theta):
+        """The attributes of this estimator, were it fitted with `trained`; none of them changes any more."""
+        fitted = copy(self)
+        fitted._set_parameters(theta.like(self._at_home(device, trained, theta).vector.copy()))
+        return {name: list(value) if isinstance(value, list) else value for name, value in vars(fitted).items()}
+
+    def _validate(self, device, X, y, goes_on):
         """X and y as arrays: each on the GPU if it was there, else in main memory."""
         if not on_gpu(X) and not on_gpu(y):
             X, y = validate_data(
@@ -353,12 +441,12 @@ class BaseMLP(BaseEstimator, ABC):
                 multi_output=True,
                 y_numeric=is_regressor(self),
                 dtype=accepted_dtypes(X),
-                reset=not resume,
+                reset=not goes_on,
             )
             if y.ndim == 2 and y.shape[1] == 1:
                 y = column_or_1d(y.toarray() if issparse(y) else y, warn=True)
             return X, y
-        X = self._validate_X(device, X, reset=not resume)
+        X = self._validate_X(device, X, reset=not goes_on)
         y = self._validate_y(device, y)
         check_consistent_length(X, y)
         return X, y
@@ -410,19 +498,19 @@ class BaseMLP(BaseEstimator, ABC):
         statistics = zip(getattr(self, "running_means_", ()), getattr(self, "running_variances_", ()), strict=True)
         return Layers(self.coefs_, self.intercepts_, getattr(self, "scales_", ()), [np.stack(s) for s in statistics])
 
-    def _partial_fit_state(self, resume):
+    def _partial_fit_state(self):
         """What the last partial_fit left for this one; nothing if another solver is to go on."""
         state = getattr(self, "_training_state", {})
-        if not resume or state.get("solver") != self.solver:
+        if state.get("solver") != self.solver:
             return {}
         if state["seed"] != self.random_state:
             return {**state, "random_state": None}
         return state
 
-    def _training_dtype(self, X, resume):
+    def _training_dtype(self, X, goes_on):
         if self.dtype is not None:
             return np.dtype(self.dtype)
-        return float_dtype(self.coefs_[0] if resume else X)
+        return float_dtype(self.coefs_[0] if goes_on else X)
 
     # -- predict -----------------------------------------------------------------------------------------------------
 
@@ -454,6 +542,19 @@ class BaseMLP(BaseEstimator, ABC):
         check_on_device(device, y=y, sample_weight=sample_weight)
         with device.active():
             return [to_host(array, device) for array in (y, self.predict(X), sample_weight)]
+
+    @property
+    def history_(self):
+        n_epochs = len(self.loss_curve_)
+        curves = {
+            "loss": self.loss_curve_,
+            "learning_rate": self.learning_rate_curve_,
+            "validation_loss": self.validation_loss_curve_,
+            "validation_score": self.validation_scores_,
+        }
+        return {"epoch": [*range(1, n_epochs + 1)]} | {
+            name: [np.nan] * (n_epochs - len(curve)) + curve for name, curve in curves.items() if curve
+        }
 
     # -- persistence and tags ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ predict whenever training stops.
 
 from math import ceil, inf, isfinite
 from numbers import Integral
+from time import perf_counter
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -25,15 +26,31 @@ from sklearn_mlp.core.schedules import (
     one_cycle,
     warmed_up,
 )
-from sklearn_mlp.core.training import Patience, train
+from sklearn_mlp.core.training import Patience, Training
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
 
 
-def fit_stochastic(mlp, objective, data, rows, validation, bring_home, random_state, state=None):
-    """Train with a stochastic solver.
+STOPPED_BY_CALLBACK = 99  # a status of scipy.optimize
+
+# What of a training's record is in the fitted attributes.
+RECORD = (
+    "loss_",
+    "loss_curve_",
+    "learning_rate_curve_",
+    "validation_scores_",
+    "validation_loss_curve_",
+    "best_loss_",
+    "best_validation_score_",
+    "n_iter_",
+    "t_",
+)
+
+
+class StochasticFit:
+    """The training of an estimator by a stochastic solver.
 
     Parameters
     ----------
@@ -43,102 +60,165 @@ def fit_stochastic(mlp, objective, data, rows, validation, bring_home, random_st
     validation : ValidationSet or None
     bring_home : callable
         Makes the estimator predict with the weights of now.
+    random_state : RandomState
+    """
+
+    def __init__(self, mlp, objective, data, rows, validation, bring_home, random_state):
+        X, target, sample_weight = data
+        device, theta = objective.device, objective.theta.vector
+        X = device.hold(X, theta.dtype, gather=mlp.shuffle or rows is not None)
+        validate = best_theta = None
+        mlp.validation_scores_ = list(mlp.validation_scores_ or []) if validation else None
+        mlp.validation_loss_curve_ = list(getattr(mlp, "validation_loss_curve_", None) or []) if validation else None
+        if validation:
+            held = X if validation.rows is not None else device.hold(validation.X, theta.dtype, gather=False)
+            validate = make_validation(mlp, objective, validation, held, bring_home)
+            if mlp.early_stopping and mlp.restore_best:
+                best_theta = theta.copy()
+        if rows is None and mlp.shuffle:
+            rows = np.arange(X.shape[0])
+        self.n_rows = n_rows = X.shape[0] if rows is None else len(rows)
+        batch_size = check_batch_size(mlp.batch_size, n_rows)
+        if batch_size == 1 and mlp.normalization == "batch":
+            raise ValueError(
+                "normalization='batch' takes mean and variance from the rows of a mini-batch, and with "
+                f"batch_size={mlp.batch_size!r} and {n_rows} rows there is one row in each. Use larger batches, or "
+                "normalization='layer'."
+            )
+        self.mlp = mlp
+        self.random_state = random_state
+        self.objective = objective
+        self.is_over = self.is_between_epochs = False
+        self.training = Training(
+            objective,
+            _make_optimizer(mlp, device, objective.theta),
+            _make_schedule(mlp, mlp.max_iter * ceil(n_rows / batch_size)),
+            Batches(device, X, target, sample_weight, dtype=theta.dtype, batch_size=batch_size, rows=rows),
+            Patience(mlp.tol, mlp.n_iter_no_change, -inf if mlp.best_loss_ is None else -mlp.best_loss_),
+            max_grad_norm=None if mlp.max_grad_norm is None else float(mlp.max_grad_norm),
+            t=mlp.t_,
+            random_state=random_state if mlp.shuffle else None,
+            validate=validate,
+            early_stopping=mlp.early_stopping,
+            best_theta=best_theta,
+        )
+
+    @property
+    def model(self):
+        """The parameters, on the device, of the model that training has led to: the last or the best ones."""
+        best_theta = self.training.best_theta
+        return self.objective.model.vector if best_theta is None else best_theta
+
+    def run(self, tasks):
+        """Train for the epochs of a whole fit."""
+        mlp = self.mlp
+        asked_to_stop = False
+        try:
+            while not (self.is_over or asked_to_stop or mlp.n_iter_ >= mlp.max_iter):
+                tasks.epoch_begins()
+                self.is_between_epochs = False
+                began = perf_counter()
+                epoch = self.training.epoch()
+                _record(mlp, epoch, self.n_rows, self.training.patience.best, perf_counter() - began)
+                self.is_over = epoch.stop
+                self.is_between_epochs = True
+                asked_to_stop = tasks.epoch_ends()
+        except KeyboardInterrupt:
+            asked_to_stop = True
+            warn("Training interrupted by user.")
+        if mlp.n_iter_ and not isfinite(mlp.loss_):
+            if self.training.best_theta is None:
+                raise ValueError(NON_FINITE)
+            warn(
+                f"The training loss was {mlp.loss_} in epoch {mlp.n_iter_}: training has diverged. It stops there, and "
+                "the weights are those of the best validation score. Scale X and y, or decrease "
+                f"learning_rate_init={mlp.learning_rate_init}.",
+                ConvergenceWarning,
+            )
+        elif not (self.is_over or asked_to_stop or self.training.schedule.has_end):
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+            )
+
+    def snapshot(self):
+        """All that is needed to go on; None in the middle of an epoch."""
+        if not self.is_between_epochs:
+            return None
+        objective, training = self.objective, self.training
+        home = objective.device.home
+        averages = objective.model is not objective.theta
+        return {
+            "training": training.state(),
+            "best": training.patience.best,
+            "theta": home(objective.theta.vector),
+            "model": home(objective.model.vector) if averages else None,
+            "best_theta": None if training.best_theta is None else home(training.best_theta),
+            "rows": training.batches.rows,
+            "random_state": self.random_state.get_state(legacy=False),
+            "is_over": self.is_over,
+            "record": {name: getattr(self.mlp, name) for name in RECORD},
+        }
+
+    def go_on_from(self, snapshot):
+        """Take the place of the fit whose snapshot this is."""
+        objective, training = self.objective, self.training
+        training.load(snapshot["training"])
+        training.patience.best = snapshot["best"]
+        objective.device.write(snapshot["theta"], out=objective.theta.vector)
+        for vector, kept in ((objective.model.vector, "model"), (training.best_theta, "best_theta")):
+            if snapshot[kept] is not None:
+                objective.device.write(snapshot[kept], out=vector)
+        if snapshot["rows"] is not None:
+            training.batches.rows[...] = snapshot["rows"]
+        self.random_state.set_state(snapshot["random_state"])
+        self.is_over = snapshot["is_over"]
+        vars(self.mlp).update(snapshot["record"])
+        training.t = self.mlp.t_
+
+
+def partial_fit_epoch(mlp, fit, state):
+    """One epoch of partial_fit.
+
+    Parameters
+    ----------
     state : dict or None
-        For one epoch of partial_fit, what the last one returned (empty before the first); None for a whole fit.
+        Of the training that the last call returned; None before the first.
 
     Returns
     -------
     state : dict
-        What the next call of partial_fit takes to go on from here.
+        For the next call.
     """
-    X, target, sample_weight = data
-    device, theta = objective.device, objective.theta.vector
-    X = device.hold(X, theta.dtype, gather=mlp.shuffle or rows is not None)
-    incremental = state is not None
-    if incremental and (callable(mlp.learning_rate) or mlp.learning_rate in ("cosine", "linear", "one_cycle")):
+    if runs_over_max_iter(mlp):
         raise ValueError(
             f"learning_rate={mlp.learning_rate!r} runs over the max_iter epochs of fit, and partial_fit does not know "
             "how many there will be. Use learning_rate='constant', and set_params(learning_rate_init=...) in between."
         )
-    state = state or {}
-    validate = best_theta = None
-    mlp.validation_scores_ = (mlp.validation_scores_ or []) if validation else None
-    mlp.validation_loss_curve_ = (getattr(mlp, "validation_loss_curve_", None) or []) if validation else None
-    if validation:
-        held = X if validation.rows is not None else device.hold(validation.X, theta.dtype, gather=False)
-        validate = make_validation(mlp, objective, validation, held, bring_home)
-        if mlp.early_stopping and mlp.restore_best:
-            best_theta = theta.copy()
-    if rows is None and mlp.shuffle:
-        rows = np.arange(X.shape[0])
-    n_rows = X.shape[0] if rows is None else len(rows)
-    batch_size = check_batch_size(mlp.batch_size, n_rows)
-    if batch_size == 1 and mlp.normalization == "batch":
-        raise ValueError(
-            "normalization='batch' takes mean and variance from the rows of a mini-batch, and with "
-            f"batch_size={mlp.batch_size!r} and {n_rows} rows there is one row in each. Use larger batches, or "
-            "normalization='layer'."
-        )
-    objective.network.seen_weight = state.get("seen_weight", 0.0)
-    batches = Batches(device, X, target, sample_weight, dtype=theta.dtype, batch_size=batch_size, rows=rows)
-    optimizer = _make_optimizer(mlp, device, objective.theta, state.get("optimizer", {}))
-    n_steps = mlp.max_iter * ceil(n_rows / batch_size)
-    schedule = _make_schedule(mlp, state.get("learning_rate", mlp.learning_rate_init), n_steps)
-    best = -inf if mlp.best_loss_ is None else -mlp.best_loss_
-    patience = Patience(mlp.tol, mlp.n_iter_no_change, best, state.get("n_no_improvement", 0))
-    epochs = train(
-        objective,
-        optimizer,
-        schedule,
-        batches,
-        patience,
-        max_iter=1 if incremental else mlp.max_iter,
-        max_grad_norm=None if mlp.max_grad_norm is None else float(mlp.max_grad_norm),
-        t=mlp.t_,
-        random_state=random_state if mlp.shuffle else None,
-        validate=validate,
-        early_stopping=mlp.early_stopping,
-        best_theta=best_theta,
-    )
-    stopped = incremental
+    if state is not None:
+        fit.training.load(state)
+    training, theta = fit.training, fit.objective.theta.vector
+    began = perf_counter()
     try:
-        for epoch in epochs:
-            _record(mlp, epoch, n_rows, patience.best)
-            stopped = stopped or epoch.stop
+        epoch = training.epoch()
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
-        stopped = True
-
-    if best_theta is not None:
-        objective.model.vector[...] = best_theta
-    if mlp.n_iter_ and not isfinite(mlp.loss_):
-        if best_theta is None:
+    else:
+        if not (isfinite(epoch.loss) and np.isfinite(fit.objective.device.home(theta)).all()):
             raise ValueError(NON_FINITE)
-        warn(
-            f"The training loss was {mlp.loss_} in epoch {mlp.n_iter_}: training has diverged. It stops there, and the "
-            "weights are those of the best validation score. Scale X and y, or decrease "
-            f"learning_rate_init={mlp.learning_rate_init}.",
-            ConvergenceWarning,
-        )
-    elif not (stopped or schedule.has_end):
-        warn(
-            f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged "
-            "yet.",
-            ConvergenceWarning,
-        )
+        # Last of all: the estimator that `mlp` is a copy of has the same lists.
+        _record(mlp, epoch, fit.n_rows, training.patience.best, perf_counter() - began)
     is_seeded = isinstance(mlp.random_state, Integral)
     return {
         "solver": mlp.solver,
-        "optimizer": optimizer.state(),
-        "learning_rate": schedule.learning_rate,
-        "n_no_improvement": patience.count,
-        "seen_weight": objective.network.seen_weight,
+        "training": training.state(),
         "seed": mlp.random_state if is_seeded else None,
-        "random_state": random_state if is_seeded else None,
+        "random_state": fit.random_state if is_seeded else None,
     }
 
 
-def fit_lbfgs(mlp, objective, data):
+def fit_lbfgs(mlp, objective, data, tasks):
     """Train with 'lbfgs'."""
     if mlp.early_stopping:
         warn(
@@ -157,7 +237,12 @@ def fit_lbfgs(mlp, objective, data):
         loss = mlp.loss_ = mlp._loss_unit() * loss
         mlp.loss_curve_.append(loss)
         mlp.best_loss_ = loss if mlp.best_loss_ is None else min(loss, mlp.best_loss_)
+        if tasks.epoch_ends():
+            raise StopIteration
+        if mlp.n_iter_ < mlp.max_iter:
+            tasks.epoch_begins()
 
+    tasks.epoch_begins()
     try:
         result = minimize_lbfgs(
             objective,
@@ -172,7 +257,7 @@ def fit_lbfgs(mlp, objective, data):
         warn("Training interrupted by user.")
         return
     mlp.loss_ = mlp._loss_unit() * float(result.fun)
-    if result.status != 0:
+    if result.status not in (0, STOPPED_BY_CALLBACK):
         advice = f"\nIncrease the number of iterations to improve the convergence (max_iter={mlp.max_iter})."
         warn(
             f"lbfgs failed to converge after {mlp.n_iter_} iteration(s) (status={result.status}):\n{result.message}\n"
@@ -186,9 +271,9 @@ def fit_lbfgs(mlp, objective, data):
 # Parameters go to the kernels as Python's own numbers: another kind (np.float16) would have to be compiled for.
 
 
-def _make_optimizer(mlp, device, theta, state):
+def _make_optimizer(mlp, device, theta):
     if mlp.solver == "sgd":
-        return SGD(device, theta, float(mlp.momentum), bool(mlp.nesterovs_momentum), **state)
+        return SGD(device, theta, float(mlp.momentum), bool(mlp.nesterovs_momentum))
     weight_decay = 0.0 if mlp.solver == "adam" else float(mlp.weight_decay)
     adam = float(mlp.beta_1), float(mlp.beta_2), float(mlp.epsilon), weight_decay
     if mlp.solver == "muon":
@@ -197,11 +282,16 @@ def _make_optimizer(mlp, device, theta, state):
                 f"solver='muon' is 'adamw' for hidden_layer_sizes={mlp.hidden_layer_sizes!r}: what else it does is for "
                 "the weights between two hidden layers. Use solver='adamw', or more layers."
             )
-        return Muon(device, theta, float(mlp.momentum), bool(mlp.nesterovs_momentum), *adam, **state)
-    return Adam(device, theta, *adam, **state)
+        return Muon(device, theta, float(mlp.momentum), bool(mlp.nesterovs_momentum), *adam)
+    return Adam(device, theta, *adam)
 
 
-def _make_schedule(mlp, learning_rate, n_steps):
+def runs_over_max_iter(mlp):
+    """Whether the learning rate depends on how many epochs there are to be."""
+    return callable(mlp.learning_rate) or mlp.learning_rate in ("cosine", "linear", "one_cycle")
+
+
+def _make_schedule(mlp, n_steps):
     learning_rate_init = float(mlp.learning_rate_init)
     if callable(mlp.learning_rate):
         return ByProgress(learning_rate_init, mlp.learning_rate, n_steps)
@@ -213,14 +303,14 @@ def _make_schedule(mlp, learning_rate, n_steps):
         factor = {"cosine": cosine, "linear": linear}[mlp.learning_rate]
         return ByProgress(learning_rate_init, warmed_up(factor, warmup_fraction), n_steps)
     if mlp.solver == "sgd" and mlp.learning_rate == "invscaling":
-        return InverseScaling(float(learning_rate), learning_rate_init, float(mlp.power_t))
+        return InverseScaling(learning_rate_init, float(mlp.power_t))
     if mlp.solver == "sgd" and mlp.learning_rate == "adaptive":
-        return Adaptive(float(learning_rate))
+        return Adaptive(learning_rate_init)
     return Constant(learning_rate_init)
 
 
-def _record(mlp, epoch, n_rows, best):
-    """Write an epoch into the fitted attributes, and print it as scikit-learn does."""
+def _record(mlp, epoch, n_rows, best, seconds):
+    """Write an epoch into the fitted attributes, and print it."""
     unit = mlp._loss_unit()
     epoch = epoch._replace(loss=unit * epoch.loss)
     if epoch.score is not None:
@@ -229,7 +319,6 @@ def _record(mlp, epoch, n_rows, best):
             epoch = epoch._replace(score=unit * epoch.score)
     if not mlp.early_stopping or mlp.scoring == "loss":
         best = unit * best
-    mlp.n_iter_ += 1
     mlp.t_ += n_rows
     mlp.loss_ = epoch.loss
     mlp.loss_curve_.append(epoch.loss)
@@ -244,13 +333,27 @@ def _record(mlp, epoch, n_rows, best):
         if epoch.score is not None:
             before = mlp.best_validation_score_
             mlp.best_validation_score_ = epoch.score if before is None else max(before, epoch.score)
-    if mlp.verbose:
+    mlp.n_iter_ += 1
+    if mlp.verbose > 1:
+        _print_row(mlp.n_iter_, epoch, seconds, n_rows)
+    elif mlp.verbose:
         print(f"Iteration {mlp.n_iter_}, loss = {epoch.loss:.8f}")
         if epoch.score is not None:
             print(f"Validation score: {epoch.score:f}")
-        if epoch.plateau:
-            what = "Validation score" if mlp.early_stopping else "Training loss"
-            print(
-                f"{what} did not improve more than tol={mlp.tol:f} for {mlp.n_iter_no_change} consecutive epochs. "
-                + epoch.plateau
-            )
+    if mlp.verbose and epoch.plateau:
+        what = "Validation score" if mlp.early_stopping else "Training loss"
+        print(
+            f"{what} did not improve more than tol={mlp.tol:f} for {mlp.n_iter_no_change} consecutive epochs. "
+            + epoch.plateau
+        )
+
+
+def _print_row(n_iter, epoch, seconds, n_rows):
+    """An epoch as a row of a table, under the names of its columns if it is the first."""
+    columns = {"epoch": f"{n_iter}", "loss": f"{epoch.loss:.6g}"}
+    if epoch.score is not None:
+        columns |= {"val. loss": f"{epoch.validation_loss:.6g}", "val. score": f"{epoch.score:.6g}"}
+    columns |= {"rate": f"{epoch.learning_rate:.3g}", "seconds": f"{seconds:.3g}", "rows/s": f"{n_rows / seconds:,.0f}"}
+    if n_iter == 1:
+        print("".join(f"{name:>12}" for name in columns))
+    print("".join(f"{value:>12}" for value in columns.values()))

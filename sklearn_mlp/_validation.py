@@ -10,7 +10,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import train_test_split
 
 from sklearn_mlp.core.activations import ACTIVATIONS
-from sklearn_mlp.core.parameters import Parameters, n_parameters
+from sklearn_mlp.core.parameters import empty_parameters
 
 
 def warn(message, category=UserWarning):
@@ -160,7 +160,7 @@ def pack_parameters(layers, layer_sizes, dtype, normalization):
             "fitted network: restore hidden_layer_sizes and the columns of y, or train a new one with "
             "warm_start=False and fit."
         )
-    theta = Parameters(np.empty(n_parameters(layer_sizes, normalization), dtype), layer_sizes, normalization)
+    theta = empty_parameters(layer_sizes, dtype, normalization)
     if (len(scales), len(statistics)) != (len(theta.gamma), len(theta.statistics)):
         fitted = "batch" if statistics else "layer" if scales else None
         raise ValueError(

@@ -105,8 +105,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         What counts as an improvement of the training loss (or, with `early_stopping`, of the validation score). For
         'lbfgs', the largest component of the gradient at which to stop.
 
-    verbose : bool, default=False
-        Whether to print the loss of each epoch, and why training stops. Ignored by 'lbfgs'.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch, and why training stops; 2 prints a table with a row for each epoch,
+        with its time and its rows per second. Ignored by 'lbfgs'.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit, with fresh patience.
@@ -254,6 +255,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     best_validation_score_ : float or None
         The greatest of `validation_scores_`; None without a validation set.
+
+    history_ : dict of list
+        'epoch', 'loss', 'learning_rate', and with a validation set 'validation_loss' and 'validation_score': the curves
+        above as columns of one length, for ``pandas.DataFrame(history_)``. Where a warm start has added a validation
+        set, the epochs before have NaN.
 
     t_ : int
         Samples seen in training. Stays 0 for 'lbfgs'.
@@ -440,7 +446,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.label_smoothing = label_smoothing
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
         """Train the network on X and y.
 
         Parameters
@@ -466,6 +472,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         sample_weight_val : array-like of shape (n_val_samples,), default=None
             The weights of the validation set's samples in its loss and score.
 
+        resume_from : str or path-like, default=None
+            A file that :class:`sklearn_mlp.callbacks.Checkpoint` has written while an estimator with the same
+            parameters was fitted to the same data: training goes on from there, and ends with the same bits as if it
+            had never been interrupted. Other data, or parameters that make a difference, are refused; `max_iter` can be
+            another, unless a schedule runs over it. Not for 'lbfgs'.
+
         Returns
         -------
         self : MLPClassifier
@@ -474,7 +486,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If a parameter or the data cannot be used, or if training ends in weights that are not finite.
+            If a parameter, the data or the checkpoint cannot be used, or if training ends in weights that are not
+            finite. The estimator is as it was before then, as with any error.
         TypeError
             If arrays are in the memory of a GPU and `device` is the CPU.
         ImportError, RuntimeError
@@ -482,7 +495,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network and its mini-batches do not fit into the memory of the GPU.
         """
-        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit(X, y, sample_weight, **validation, resume_from=resume_from)
 
     @available_if(solver_is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -514,17 +528,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The trained classifier.
         """
         self._validate_params()
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    def _learn_classes(self, classes, y):
         shape = y.shape if hasattr(y, "shape") else np.shape(y)
         if classes is not None and np.ndim(next(iter(classes), 0)) == 1:
             self._check_classes_of_outputs([np.unique(of_output) for of_output in classes], shape)
-            return self._fit(X, y, sample_weight, incremental=True)
+            return
         if isinstance(getattr(self, "classes_", None), list):
-            return self._fit(X, y, sample_weight, incremental=True)
+            return
         if len(shape) == 2 and shape[1] > 1 and (classes is None or np.isin(classes, [0, 1]).all()):
             # The classes of several labels are the columns, whose number y shows.
             classes = np.arange(shape[1])
         _check_partial_fit_first_call(self, classes)
-        return self._fit(X, y, sample_weight, incremental=True)
 
     def _check_classes_of_outputs(self, classes, shape):
         if len(shape) != 2 or shape[1] != len(classes):

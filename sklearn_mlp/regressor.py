@@ -113,8 +113,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         What counts as an improvement of the training loss (or, with `early_stopping`, of the validation score). For
         'lbfgs', the largest component of the gradient at which to stop.
 
-    verbose : bool, default=False
-        Whether to print the loss of each epoch, and why training stops. Ignored by 'lbfgs'.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch, and why training stops; 2 prints a table with a row for each epoch,
+        with its time and its rows per second. Ignored by 'lbfgs'.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit, with fresh patience.
@@ -258,6 +259,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     best_validation_score_ : float or None
         The greatest of `validation_scores_`; None without a validation set.
+
+    history_ : dict of list
+        'epoch', 'loss', 'learning_rate', and with a validation set 'validation_loss' and 'validation_score': the curves
+        above as columns of one length, for ``pandas.DataFrame(history_)``. Where a warm start has added a validation
+        set, the epochs before have NaN.
 
     t_ : int
         Samples seen in training. Stays 0 for 'lbfgs'.
@@ -451,7 +457,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.standardize_target = standardize_target
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
         """Train the network on X and y.
 
         Parameters
@@ -476,6 +482,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         sample_weight_val : array-like of shape (n_val_samples,), default=None
             The weights of the validation set's samples in its loss and score.
 
+        resume_from : str or path-like, default=None
+            A file that :class:`sklearn_mlp.callbacks.Checkpoint` has written while an estimator with the same
+            parameters was fitted to the same data: training goes on from there, and ends with the same bits as if it
+            had never been interrupted. Other data, or parameters that make a difference, are refused; `max_iter` can be
+            another, unless a schedule runs over it. Not for 'lbfgs'.
+
         Returns
         -------
         self : MLPRegressor
@@ -484,7 +496,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If a parameter or the data cannot be used, or if training ends in weights that are not finite.
+            If a parameter, the data or the checkpoint cannot be used, or if training ends in weights that are not
+            finite. The estimator is as it was before then, as with any error.
         TypeError
             If arrays are in the memory of a GPU and `device` is the CPU.
         ImportError, RuntimeError
@@ -492,7 +505,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network and its mini-batches do not fit into the memory of the GPU.
         """
-        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit(X, y, sample_weight, **validation, resume_from=resume_from)
 
     @available_if(solver_is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)

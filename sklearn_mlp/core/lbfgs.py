@@ -34,7 +34,7 @@ def minimize_lbfgs(
     tol : float
         The largest component of the gradient at which to stop.
     iteration_ends : callable
-        Takes the loss after each iteration.
+        Takes the loss after each iteration; may raise StopIteration.
     """
     device = objective.device
     theta = objective.theta.trainable
@@ -55,6 +55,7 @@ def minimize_lbfgs(
 
     def callback(intermediate_result: OptimizeResult) -> None:
         reached[...] = intermediate_result.x
+        device.write(reached, out=theta)
         iteration_ends(float(intermediate_result.fun))
 
     try:

@@ -4,7 +4,6 @@ A step takes the L2 penalty along, since it reads every weight anyway: a pass of
 third of Adam's.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 from math import sqrt
 from typing import Any, Protocol
@@ -30,23 +29,22 @@ class Optimizer(Protocol):
         """
 
     def state(self) -> dict[str, Any]:
-        """What a new optimizer takes as keyword arguments to go on where this one is."""
+        """What `load` takes to go on where this one is; its arrays are in main memory, and may be those in use."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on where the optimizer was whose state this is."""
 
 
 class SGD:
     """Gradient descent with classical or Nesterov momentum (Sutskever et al., ICML 2013)."""
 
-    def __init__(
-        self, device: Device, theta: Parameters, momentum: float, nesterov: bool, *, velocity: Array | None = None
-    ) -> None:
+    def __init__(self, device: Device, theta: Parameters, momentum: float, nesterov: bool) -> None:
         self.device = device
         self.theta = theta.trainable
         self.n_weights = theta.weights.size
         self.momentum = momentum
         self.nesterov = nesterov
-        self.velocity = (
-            device.zeros(theta.trainable.shape, theta.trainable.dtype) if velocity is None else device.own(velocity)
-        )
+        self.velocity = device.zeros(theta.trainable.shape, theta.trainable.dtype)
 
     def step(self, grad: Array, learning_rate: float, l2: float, loss: Array, share: float) -> None:
         self.device.sgd_step(
@@ -65,6 +63,9 @@ class SGD:
     def state(self) -> dict[str, Any]:
         return {"velocity": self.device.home(self.velocity)}
 
+    def load(self, state: dict[str, Any]) -> None:
+        self.device.write(state["velocity"], out=self.velocity)
+
 
 class Adam:
     """Adaptive moment estimation (Kingma & Ba, ICLR 2015), with the bias corrections in the step size.
@@ -81,10 +82,6 @@ class Adam:
         beta_2: float,
         epsilon: float,
         weight_decay: float = 0.0,
-        *,
-        t: int = 0,
-        m: Array | None = None,
-        v: Array | None = None,
     ) -> None:
         self.device = device
         self.theta = theta.trainable
@@ -93,9 +90,8 @@ class Adam:
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.weight_decay = weight_decay
-        self.t = t
-        self.m = device.zeros(theta.trainable.shape, theta.trainable.dtype) if m is None else device.own(m)
-        self.v = device.zeros(theta.trainable.shape, theta.trainable.dtype) if v is None else device.own(v)
+        self.t = 0
+        self.m, self.v = (device.zeros(theta.trainable.shape, theta.trainable.dtype) for _ in range(2))
 
     def step(self, grad: Array, learning_rate: float, l2: float, loss: Array, share: float) -> None:
         self.t += 1
@@ -119,6 +115,11 @@ class Adam:
     def state(self) -> dict[str, Any]:
         return {"t": self.t, "m": self.device.home(self.m), "v": self.device.home(self.v)}
 
+    def load(self, state: dict[str, Any]) -> None:
+        self.t = state["t"]
+        self.device.write(state["m"], out=self.m)
+        self.device.write(state["v"], out=self.v)
+
 
 class Muon:
     """Orthogonalised momentum for the weights between hidden layers (Jordan et al., 2024), and AdamW for all else.
@@ -137,9 +138,6 @@ class Muon:
         beta_2: float,
         epsilon: float,
         weight_decay: float,
-        *,
-        velocity: Array | None = None,
-        adams: Sequence[dict[str, Any]] = ({}, {}),
     ) -> None:
         self.device = device
         self.momentum = momentum
@@ -156,12 +154,9 @@ class Muon:
             self.hidden = slice(0, 0)
             self.others = [slice(0, theta.trainable.size)]
             parts = [Part(theta.trainable, theta.weights)]
-        self.adams = [
-            Adam(device, part, beta_1, beta_2, epsilon, weight_decay, **state)
-            for part, state in zip(parts, adams, strict=False)
-        ]
+        self.adams = [Adam(device, part, beta_1, beta_2, epsilon, weight_decay) for part in parts]
         self.theta = theta.trainable[self.hidden]
-        self.velocity = device.zeros(self.theta.shape, self.theta.dtype) if velocity is None else device.own(velocity)
+        self.velocity = device.zeros(self.theta.shape, self.theta.dtype)
         self.scratch = device.empty(self.theta.shape, self.theta.dtype)
         sides = {min(fans) for fans in pairwise(self.layer_sizes)}
         self.grams = {n: [device.empty((n, n), self.theta.dtype) for _ in range(2)] for n in sides}
@@ -200,3 +195,8 @@ class Muon:
 
     def state(self) -> dict[str, Any]:
         return {"velocity": self.device.home(self.velocity), "adams": [adam.state() for adam in self.adams]}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.device.write(state["velocity"], out=self.velocity)
+        for adam, of_adam in zip(self.adams, state["adams"], strict=True):
+            adam.load(of_adam)

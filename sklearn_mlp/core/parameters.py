@@ -82,6 +82,10 @@ def n_parameters(layer_sizes: Sequence[int], normalization: str | None = None) -
     return more + sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(layer_sizes))
 
 
+def empty_parameters(layer_sizes: Sequence[int], dtype: npt.DTypeLike, normalization: str | None = None) -> Parameters:
+    return Parameters(np.empty(n_parameters(layer_sizes, normalization), dtype), layer_sizes, normalization)
+
+
 def draw(
     layer_sizes: Sequence[int],
     bounds: Sequence[float],
@@ -93,7 +97,7 @@ def draw(
 
     Layers with normalisation begin with biases of 0, scales of 1 and the statistics of a standard normal distribution.
     """
-    parameters = Parameters(np.empty(n_parameters(layer_sizes, normalization), dtype), layer_sizes, normalization)
+    parameters = empty_parameters(layer_sizes, dtype, normalization)
     for W, b, bound in zip(parameters.W, parameters.b, bounds, strict=True):
         W[...] = random_state.uniform(-bound, bound, W.shape)
         b[...] = random_state.uniform(-bound, bound, b.shape)

@@ -31,17 +31,29 @@ class Constant:
         """Respond to patience at its end: whether training stops, and a word on what was done."""
         return True, "Stopping."
 
+    def state(self) -> dict[str, float]:
+        """What training has changed, for `load`."""
+        return {}
+
+    def load(self, state: dict[str, float]) -> None:
+        """Go on where the schedule was whose state this is."""
+        for name in self.state().keys() & state.keys():
+            setattr(self, name, state[name])
+
 
 class InverseScaling(Constant):
     """learning_rate_init / (t + 1)**power_t after an epoch, with t the rows seen so far."""
 
-    def __init__(self, learning_rate: float, learning_rate_init: float, power_t: float) -> None:
-        super().__init__(learning_rate)
+    def __init__(self, learning_rate_init: float, power_t: float) -> None:
+        super().__init__(learning_rate_init)
         self.learning_rate_init = learning_rate_init
         self.power_t = power_t
 
     def epoch_ends(self, t: int) -> None:
         self.learning_rate = self.learning_rate_init / (t + 1) ** self.power_t
+
+    def state(self) -> dict[str, float]:
+        return {"learning_rate": self.learning_rate}
 
 
 class Adaptive(Constant):
@@ -52,6 +64,9 @@ class Adaptive(Constant):
             return True, "Learning rate too small. Stopping."
         self.learning_rate /= 5.0
         return False, f"Setting learning rate to {self.learning_rate:f}"
+
+    def state(self) -> dict[str, float]:
+        return {"learning_rate": self.learning_rate}
 
 
 class ByProgress(Constant):
@@ -82,6 +97,9 @@ class ByProgress(Constant):
         self.n_taken += 1
         self.learning_rate = self.learning_rate_init * factor
         return self.learning_rate
+
+    def state(self) -> dict[str, float]:
+        return {"learning_rate": self.learning_rate, "n_taken": self.n_taken}
 
 
 def _half_cosine(start: float, end: float, progress: float) -> float:

@@ -1,6 +1,6 @@
 """Mini-batch training: the loop over epochs and batches, and when it stops."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
@@ -173,22 +173,8 @@ def run_epoch(
     return device.collect(objective.loss) / n_rows if n_rows else inf
 
 
-def train(
-    objective: Objective,
-    optimizer: Optimizer,
-    schedule: Constant,
-    batches: Batches,
-    patience: Patience,
-    *,
-    max_iter: int,
-    max_grad_norm: float | None,
-    t: int,
-    random_state: np.random.RandomState | None,
-    validate: Callable[[], tuple[float, float]] | None,
-    early_stopping: bool,
-    best_theta: Array | None,
-) -> Iterator[Epoch]:
-    """Train, one epoch for each record that is asked for, until patience ends or the loss is no longer finite.
+class Training:
+    """Mini-batch training, an epoch at a time.
 
     Parameters
     ----------
@@ -205,27 +191,73 @@ def train(
     best_theta : array or None
         Receives the parameters of each new best validation score.
     """
-    for _ in range(max_iter):
-        if random_state is not None:
-            batches.shuffle(random_state)
-        loss = run_epoch(objective, optimizer, schedule, batches, max_grad_norm)
-        learning_rate = schedule.learning_rate
-        score, validation_loss = validate() if validate is not None else (None, None)
+
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        schedule: Constant,
+        batches: Batches,
+        patience: Patience,
+        *,
+        max_grad_norm: float | None,
+        t: int,
+        random_state: np.random.RandomState | None,
+        validate: Callable[[], tuple[float, float]] | None,
+        early_stopping: bool,
+        best_theta: Array | None,
+    ) -> None:
+        self.objective = objective
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.batches = batches
+        self.patience = patience
+        self.max_grad_norm = max_grad_norm
+        self.t = t
+        self.random_state = random_state
+        self.validate = validate
+        self.early_stopping = early_stopping
+        self.best_theta = best_theta
+
+    def epoch(self) -> Epoch:
+        """Train for one epoch. To be called again unless its record says to stop."""
+        if self.random_state is not None:
+            self.batches.shuffle(self.random_state)
+        loss = run_epoch(self.objective, self.optimizer, self.schedule, self.batches, self.max_grad_norm)
+        learning_rate = self.schedule.learning_rate
+        score, validation_loss = self.validate() if self.validate is not None else (None, None)
+        self.t += self.batches.n_rows
+        self.schedule.epoch_ends(self.t)
         record = Epoch(loss, learning_rate, score, validation_loss)
-        t += batches.n_rows
-        schedule.epoch_ends(t)
         if not isfinite(loss):
-            yield record._replace(stop=True)
-            return
-        is_best = patience.update(score if early_stopping and score is not None else -loss)
-        if is_best and best_theta is not None:
-            best_theta[...] = objective.model.vector
-        if patience.at_end:
-            stop, what = schedule.plateau()
-            if not stop:
-                patience.count = 0
-            yield record._replace(plateau=what, stop=stop)
-            if stop:
-                return
-        else:
-            yield record
+            return record._replace(stop=True)
+        is_best = self.patience.update(score if self.early_stopping and score is not None else -loss)
+        if is_best and self.best_theta is not None:
+            self.best_theta[...] = self.objective.model.vector
+        if not self.patience.at_end:
+            return record
+        stop, what = self.schedule.plateau()
+        if not stop:
+            self.patience.count = 0
+        return record._replace(plateau=what, stop=stop)
+
+    def state(self) -> dict[str, Any]:
+        """Where training is, beside the parameters, the order of the rows and the random numbers."""
+        network = self.objective.network
+        return {
+            "optimizer": self.optimizer.state(),
+            "schedule": self.schedule.state(),
+            "n_no_improvement": self.patience.count,
+            "seen_weight": network.seen_weight,
+            "n_training_passes": network.n_training_passes,
+            "n_averaged": self.objective.n_averaged,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on where the training was whose state this is."""
+        self.optimizer.load(state["optimizer"])
+        self.schedule.load(state["schedule"])
+        self.patience.count = state["n_no_improvement"]
+        self.objective.network.seen_weight = state["seen_weight"]
+        self.objective.network.n_training_passes = state["n_training_passes"]
+        self.objective.n_averaged = state["n_averaged"]

@@ -1,0 +1,76 @@
+"""A fit as tasks of scikit-learn's callbacks.
+
+`sklearn.callback` is experimental in scikit-learn 1.9: this file and `callbacks` are all of the package that builds on
+it.
+"""
+
+from sklearn.utils import _safe_indexing
+
+
+class FitTasks:
+    """The task of a fit, and below it one for each epoch or iteration; nothing happens where no callback is set.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier, MLPRegressor or None
+        Whose callbacks are called; None for partial_fit, which calls none.
+    X, y, sample_weight
+        As the user gave them.
+    """
+
+    def __init__(self, estimator, X, y, sample_weight):
+        self.estimator = estimator
+        self.data = X, y, sample_weight
+        self.rows = self.fitted = self.root = self.epoch = None
+        if getattr(estimator, "_skl_callbacks", None):
+            self.root = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+            self._call(self.root.call_on_fit_task_begin)
+
+    def describe(self, rows, fitted, snapshot):
+        """Say what callbacks can ask for.
+
+        Parameters
+        ----------
+        rows : array of int or None
+            The rows to train on; None for all.
+        fitted : callable
+            Gives the fitted attributes of now, with copies of what training changes.
+        snapshot : callable or None
+            Gives all that is needed to go on from now, for `Checkpoint`.
+        """
+        self.rows = rows
+        self.fitted = fitted
+        if self.root is not None:
+            self.root.snapshot = snapshot
+
+    def epoch_begins(self):
+        if self.root is not None:
+            self.epoch = self.root.subcontext(task_name="epoch")
+            self._call(self.epoch.call_on_fit_task_begin)
+
+    def epoch_ends(self):
+        """Whether a callback asks training to stop."""
+        if self.root is None:
+            return False
+        epoch, self.epoch = self.epoch, None
+        return self._call(epoch.call_on_fit_task_end)
+
+    def end(self):
+        if self.epoch is not None:
+            # It was interrupted, or lbfgs had no need of it.
+            self.epoch.call_on_fit_task_end(estimator=self.estimator)
+        if self.root is not None:
+            self._call(self.root.call_on_fit_task_end)
+
+    def _call(self, hook):
+        X, y, sample_weight = self.data
+        return hook(
+            estimator=self.estimator,
+            X=lambda: self._training_rows(X),
+            y=lambda: self._training_rows(y),
+            metadata=lambda: None if sample_weight is None else {"sample_weight": self._training_rows(sample_weight)},
+            reconstruction_attributes=self.fitted,
+        )
+
+    def _training_rows(self, array):
+        return array if self.rows is None else _safe_indexing(array, self.rows)

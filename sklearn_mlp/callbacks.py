@@ -1,0 +1,217 @@
+"""Callbacks for `MLPClassifier` and `MLPRegressor`, after the (experimental) protocol of :mod:`sklearn.callback`.
+
+They are set with ``estimator.set_callbacks(...)``, next to those of scikit-learn and one's own, and called at the end
+of each epoch ('lbfgs': iteration). Of the stops that they ask for, the first one counts.
+"""
+
+import os
+from itertools import pairwise
+from numbers import Integral, Real
+from pathlib import Path
+from time import monotonic
+
+from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_mlp._checkpoint import remove_leftovers, write_checkpoint
+from sklearn_mlp._validation import warn
+
+__all__ = ["Checkpoint", "StopWhen", "TimeLimit"]
+
+
+class Checkpoint:
+    """Write, every few epochs, a file from which ``fit(..., resume_from=path)`` goes on.
+
+    It has all that the rest of the training depends on: weights, the state of the solver and of the random numbers, the
+    order of the rows, curves, the best weights so far. It is written next to `path` and then renamed, so that at any
+    moment, also after a crash, `path` is a whole checkpoint or is not there. The last epoch's is written in any case.
+    Nothing in it is code; it is safe to read files from others. Not for solver='lbfgs'.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. ``{task}`` in it stands for the numbers of the task of the fit and of those above, such as '0-0-3'
+        in a search, whose fits would otherwise overwrite each other's files.
+
+    every : int, default=1
+        Epochs from one checkpoint to the next.
+
+    keep : int, default=1
+        How many checkpoints there are: `path` is the newest one, ``path + '.1'`` that before, and so on.
+
+    Raises
+    ------
+    OSError
+        At the beginning of the fit, if the folder cannot be written to. Once training runs, a checkpoint that cannot be
+        written is a warning, the ones before it stay, and training goes on.
+    ValueError
+        If solver='lbfgs', or in a search if `path` has no ``{task}``.
+
+    See Also
+    --------
+    sklearn_mlp.MLPClassifier.fit : With `resume_from`, the path of a checkpoint.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_mlp import MLPClassifier
+    >>> from sklearn_mlp.callbacks import Checkpoint, StopWhen
+    >>> X, y = load_digits(return_X_y=True)
+    >>> path = Path(tempfile.mkdtemp()) / "digits.checkpoint"
+    >>> clf = MLPClassifier(random_state=0).set_callbacks(Checkpoint(path), StopWhen(lambda clf: clf.n_iter_ == 10))
+    >>> clf.fit(X, y).n_iter_
+    10
+    >>> resumed = MLPClassifier(random_state=0).fit(X, y, resume_from=path)
+    >>> uninterrupted = MLPClassifier(random_state=0).fit(X, y)
+    >>> bool((resumed.coefs_[0] == uninterrupted.coefs_[0]).all())
+    True
+    """
+
+    @validate_params(
+        {
+            "path": [str, os.PathLike],
+            "every": [Interval(Integral, 1, None, closed="left")],
+            "keep": [Interval(Integral, 1, None, closed="left")],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def __init__(self, path, *, every=1, keep=1):
+        self.path = path
+        self.every = every
+        self.keep = keep
+
+    def setup(self, estimator, context):
+        if getattr(estimator, "solver", "lbfgs") == "lbfgs":
+            raise ValueError(
+                "Checkpoint is for sklearn_mlp's MLPClassifier and MLPRegressor with a stochastic solver, not for "
+                f"{estimator}. Set it on the MLP itself, and use another solver than 'lbfgs'."
+            )
+        path = self._path(context)
+        if "{task}" not in str(self.path) and not all(task.sequential_subtasks for task in _lineage(context)):
+            raise ValueError(
+                f"Checkpoint({str(self.path)!r}) would be overwritten by each fit of the search. Put {{task}} into the "
+                f"path, for example {str(path.with_stem(path.stem + '-{task}'))!r}."
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(path)
+            write_checkpoint(path.with_name(f"{path.name}.test"), {})
+            path.with_name(f"{path.name}.test").unlink()
+        except OSError as error:
+            raise type(error)(
+                error.errno, f"Checkpoint cannot write to the folder of its path ({error.strerror})", str(path)
+            ) from error
+
+    def on_fit_task_begin(self, estimator, context):
+        """Nothing is done."""
+
+    def on_fit_task_end(self, estimator, context):
+        is_epoch = not hasattr(context, "snapshot")
+        fit = context.parent if is_epoch else context
+        if is_epoch:
+            fit.is_saved = (context.task_id + 1) % self.every == 0
+        if (fit.is_saved if is_epoch else not getattr(fit, "is_saved", True)) and (content := fit.snapshot()):
+            self._write(self._path(fit), content)
+
+    def teardown(self, estimator, context):
+        """Nothing is done."""
+
+    def _path(self, fit):
+        task = "-".join(str(above.task_id) for above in reversed(_lineage(fit)))
+        return Path(str(self.path).replace("{task}", task))
+
+    def _write(self, path, content):
+        kept = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, self.keep))]
+        try:
+            for newer, older in reversed([*pairwise(kept)]):
+                if newer == path and path.exists():
+                    older.unlink(missing_ok=True)
+                    os.link(path, older)
+                elif newer.exists():
+                    os.replace(newer, older)
+            write_checkpoint(path, content)
+        except OSError as error:
+            warn(
+                f"Checkpoint could not write {str(path)!r} after epoch {content['fit']['record']['n_iter_']}: "
+                f"{error.strerror}. The checkpoints before it are as they were; training goes on.",
+                RuntimeWarning,
+            )
+
+
+class TimeLimit:
+    """Stop training at the end of the first epoch (or iteration) after which it has taken so long.
+
+    The time is that of a clock that nobody sets. It is the time of one fit: each candidate of a search has as much.
+
+    Parameters
+    ----------
+    seconds : float
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_mlp import MLPClassifier
+    >>> from sklearn_mlp.callbacks import TimeLimit
+    >>> clf = MLPClassifier(max_iter=1_000_000, n_iter_no_change=1_000_000).set_callbacks(TimeLimit(0.1))
+    >>> clf.fit(*load_digits(return_X_y=True)).n_iter_ < 1000
+    True
+    """
+
+    @validate_params({"seconds": [Interval(Real, 0, None, closed="neither")]}, prefer_skip_nested_validation=True)
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def setup(self, estimator, context):
+        # On the context, as many fits can share a callback.
+        context.began = monotonic()
+
+    def on_fit_task_begin(self, estimator, context):
+        """Nothing is done."""
+
+    def on_fit_task_end(self, estimator, context):
+        fit = context if hasattr(context, "began") else context.parent
+        return monotonic() - fit.began >= self.seconds
+
+    def teardown(self, estimator, context):
+        """Nothing is done."""
+
+
+class StopWhen:
+    """Stop training at the end of the first epoch (or iteration) after which a condition holds.
+
+    Parameters
+    ----------
+    condition : callable
+        Takes the estimator as it would be if training stopped now, and returns whether it is to.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_mlp import MLPClassifier
+    >>> from sklearn_mlp.callbacks import StopWhen
+    >>> clf = MLPClassifier(random_state=0).set_callbacks(StopWhen(lambda clf: clf.loss_ < 0.1))
+    >>> clf.fit(*load_digits(return_X_y=True)).loss_ < 0.1 < clf.loss_curve_[-2]
+    True
+    """
+
+    @validate_params({"condition": [callable]}, prefer_skip_nested_validation=True)
+    def __init__(self, condition):
+        self.condition = condition
+
+    def setup(self, estimator, context):
+        """Nothing is done."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Nothing is done."""
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        return fitted_estimator is not None and bool(self.condition(fitted_estimator))
+
+    def teardown(self, estimator, context):
+        """Nothing is done."""
+
+
+def _lineage(context):
+    """The task and those above it, from the inside out."""
+    return [context] if context.parent is None else [context, *_lineage(context.parent)]
