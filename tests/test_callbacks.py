@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from same_model import assert_same_model, fitted_attributes
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_diabetes, load_iris
@@ -69,22 +70,6 @@ class Raises(Recorder):
     def on_fit_task_end(self, estimator, context):
         if context.task_id == 2:
             raise self.error
-
-
-def fitted_attributes(model):
-    model = vars(model)
-    return {name: value for name, value in model.items() if name.endswith("_") and not name.startswith("_")}
-
-
-def assert_same_model(one, other):
-    one, other = fitted_attributes(one), fitted_attributes(other)
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        if name in ("coefs_", "intercepts_", "scales_", "running_means_", "running_variances_"):
-            for ours, theirs in zip(value, other[name], strict=True):
-                assert_array_equal(ours, theirs, strict=True)
-        else:
-            assert_array_equal(value, other[name])
 
 
 # -- the protocol ------------------------------------------------------------------------------------------------------

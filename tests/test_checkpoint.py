@@ -1,0 +1,432 @@
+"""Checkpoints: what goes on from one ends as if nothing had happened; and what is refused, kept and survived."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from same_model import assert_same_model
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import scale
+
+from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp.callbacks import Checkpoint, StopWhen
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X_DIGITS, Y_DIGITS = load_digits(return_X_y=True)
+X_DIGITS, Y_DIGITS = X_DIGITS[:300] / 16, Y_DIGITS[:300]
+X_DIABETES, Y_DIABETES = load_diabetes(return_X_y=True)
+X_DIABETES = scale(X_DIABETES)
+SMALL = {"hidden_layer_sizes": (8, 6), "max_iter": 9, "batch_size": 64, "random_state": 3}
+SETTINGS = {
+    "adam": {},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.05},
+    "sgd adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 10, "n_iter_no_change": 1},
+    "sgd invscaling": {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.3, "learning_rate_init": 0.1},
+    "adamw cosine": {"solver": "adamw", "learning_rate": "cosine", "warmup_fraction": 0.2},
+    "muon one_cycle": {"solver": "muon", "learning_rate": "one_cycle"},
+    "callable": {"learning_rate": lambda progress: 1 - progress / 2},
+    "dropout": {"dropout": 0.3},
+    "batch": {"normalization": "batch"},
+    "layer": {"normalization": "layer", "max_grad_norm": 0.5},
+    "averaged": {"ema_decay": 0.95},
+    "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "learning_rate_init": 0.03},
+    "by loss, keep last": {"early_stopping": True, "scoring": "loss", "restore_best": False},
+    "in order": {"shuffle": False},
+    "float32": {"dtype": "float32"},
+    "all": {
+        "solver": "adamw",
+        "learning_rate": "cosine",
+        "dropout": [0.1, 0.2],
+        "normalization": "batch",
+        "ema_decay": 0.9,
+        "early_stopping": True,
+        "max_grad_norm": 1.0,
+    },
+}
+
+
+def data(estimator):
+    return (X_DIGITS, Y_DIGITS) if estimator is MLPClassifier else (X_DIABETES, Y_DIABETES / 50)
+
+
+def after(n_epochs):
+    return StopWhen(lambda mlp: mlp.n_iter_ == n_epochs)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "digits.checkpoint"
+
+
+# -- the same bits -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("params", SETTINGS.values(), ids=SETTINGS)
+def test_a_resumed_fit_ends_as_if_it_had_not_been_interrupted(estimator, params, path, each_device):
+    X, y = data(estimator)
+    params = SMALL | params
+    uninterrupted = estimator(**params).fit(X, y)
+    interrupted = estimator(**params).set_callbacks(Checkpoint(path), after(2)).fit(X, y)
+    assert interrupted.n_iter_ == 2
+    again = estimator(**params).set_callbacks(Checkpoint(path), after(5)).fit(X, y, resume_from=path)
+    assert again.n_iter_ == min(5, uninterrupted.n_iter_)
+    resumed = estimator(**params).fit(X, y, resume_from=str(path))
+    assert_same_model(resumed, uninterrupted)
+
+
+@pytest.mark.parametrize("random_state", [np.random.RandomState, lambda seed: None], ids=["RandomState", "None"])
+def test_the_random_numbers_are_those_of_the_checkpoint(random_state, path):
+    params = SMALL | {"dropout": 0.2, "early_stopping": True}
+    np.random.seed(1)  # noqa: NPY002
+    uninterrupted = MLPClassifier(**params | {"random_state": random_state(1)}).fit(X_DIGITS, Y_DIGITS)
+    np.random.seed(1)  # noqa: NPY002
+    interrupted = MLPClassifier(**params | {"random_state": random_state(1)}).set_callbacks(Checkpoint(path), after(2))
+    interrupted.fit(X_DIGITS, Y_DIGITS)
+    np.random.seed(99)  # noqa: NPY002
+    resumed = MLPClassifier(**params | {"random_state": random_state(99)})
+    assert_same_model(resumed.fit(X_DIGITS, Y_DIGITS, resume_from=path), uninterrupted)
+
+
+def test_weights_own_validation_set_and_standardised_targets(path):
+    X, y = data(MLPRegressor)
+    params = SMALL | {"standardize_target": True, "ema_decay": 0.9, "early_stopping": True, "scoring": "r2"}
+    arguments = {
+        "sample_weight": np.linspace(0, 1, 300),
+        "X_val": X[300:],
+        "y_val": 1e4 * y[300:],
+        "sample_weight_val": np.linspace(1, 2, 142),
+    }
+    X, y = X[:300], 1e4 * y[:300]
+    MLPRegressor(**params).set_callbacks(Checkpoint(path), after(3)).fit(X, y, **arguments)
+    resumed = MLPRegressor(**params).fit(X, y, **arguments, resume_from=path)
+    assert_same_model(resumed, MLPRegressor(**params).fit(X, y, **arguments))
+
+
+def test_strings_sparse_rows_and_several_outputs(path):
+    sparse = pytest.importorskip("scipy.sparse")
+    for X, y in (
+        (sparse.csr_matrix(X_DIGITS), np.array([f"digit {label}" for label in Y_DIGITS], object)),
+        (sparse.csc_array(X_DIGITS), np.column_stack([Y_DIGITS, Y_DIGITS % 3])),
+        (X_DIGITS, sparse.csr_matrix(np.eye(10, dtype=int)[Y_DIGITS])),
+    ):
+        clf = MLPClassifier(**SMALL, class_weight="balanced" if y.ndim == 1 else None)
+        clone(clf).set_callbacks(Checkpoint(path), after(2)).fit(X, y)
+        assert_same_model(clone(clf).fit(X, y, resume_from=path), clf.fit(X, y))
+
+
+def test_a_warm_start_is_resumed_with_the_history_before_it(path):
+    warm = MLPClassifier(**SMALL, warm_start=True, dropout=0.1).fit(X_DIGITS, Y_DIGITS)
+    uninterrupted = MLPClassifier(**SMALL, warm_start=True, dropout=0.1).fit(X_DIGITS, Y_DIGITS)
+    uninterrupted.fit(X_DIGITS, Y_DIGITS)
+    warm.set_callbacks(Checkpoint(path), after(4)).fit(X_DIGITS, Y_DIGITS)
+    resumed = MLPClassifier(**SMALL, warm_start=True, dropout=0.1).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+    assert_same_model(resumed, uninterrupted)
+
+
+def test_a_fit_that_was_over_is_only_loaded(path):
+    params = SMALL | {"tol": 10, "n_iter_no_change": 2}
+    over = MLPClassifier(**params).set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
+    assert over.n_iter_ == 4
+    assert_same_model(MLPClassifier(**params).fit(X_DIGITS, Y_DIGITS, resume_from=path), over)
+
+
+def test_more_epochs_than_were_planned(path):
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
+    resumed = MLPClassifier(**SMALL | {"max_iter": 14}).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+    assert_same_model(resumed, MLPClassifier(**SMALL | {"max_iter": 14}).fit(X_DIGITS, Y_DIGITS))
+    cosine = MLPClassifier(**SMALL, learning_rate="cosine").set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
+    with pytest.raises(ValueError, match=r"max_iter was 9\.0, and is 14\.0"):
+        cosine.set_params(max_iter=14).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+
+
+def test_a_checkpoint_changes_nothing(path):
+    clf = MLPClassifier(**SMALL | SETTINGS["all"])
+    assert_same_model(clone(clf).set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS), clf.fit(X_DIGITS, Y_DIGITS))
+
+
+def test_an_interrupt_in_the_middle_of_an_epoch_keeps_the_checkpoint_before_it(path, each_device, monkeypatch):
+    uninterrupted = MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS)
+    relu, calls = each_device.relu, []
+
+    def interrupted(Z, b):
+        calls.append(1)
+        if len(calls) == 23:
+            raise KeyboardInterrupt
+        relu(Z, b)
+
+    clf = MLPClassifier(**SMALL).set_callbacks(Checkpoint(path, every=2))
+    with monkeypatch.context() as patch:
+        patch.setattr(each_device, "relu", interrupted)
+        with pytest.warns(UserWarning, match="interrupted"):
+            clf.fit(X_DIGITS, Y_DIGITS)
+    assert_same_model(MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, resume_from=path), uninterrupted)
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkpoint(path):
+    weight = np.ones(300)
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(path), after(2)).fit(X_DIGITS, Y_DIGITS, weight)
+    return path
+
+
+OTHER_DATA = {
+    "a value": (lambda X, y, weight: (np.where(X[0, 2] == X, X + 1e-9, X), y, weight), "X differ"),
+    "rows": (lambda X, y, weight: (X[:-1], y[:-1], weight[:-1]), "X, y, sample_weight differ"),
+    "order": (lambda X, y, weight: (X[::-1], y[::-1], weight), "X, y differ"),
+    "dtype": (lambda X, y, weight: (X.astype(np.float32), y, weight), "X, sample_weight differ"),
+    "labels": (lambda X, y, weight: (X, (y + 1) % 10, weight), "y differ"),
+    "weights": (lambda X, y, weight: (X, y, 2 * weight), "sample_weight differ"),
+    "no weights": (lambda X, y, weight: (X, y, None), "sample_weight differ"),
+}
+
+
+@pytest.mark.parametrize(("change", "what"), OTHER_DATA.values(), ids=OTHER_DATA)
+def test_other_data_are_refused(change, what, checkpoint):
+    with pytest.raises(ValueError, match=f"is of other data: {what}") as error:
+        MLPClassifier(**SMALL).fit(*change(X_DIGITS, Y_DIGITS, np.ones(300)), resume_from=checkpoint)
+    assert str(checkpoint) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "what"),
+    [
+        ({"alpha": 0.1}, r"alpha was 0\.0001, and is 0\.1"),
+        ({"random_state": 4}, r"random_state was 3\.0, and is 4\.0"),
+        ({"hidden_layer_sizes": (8, 7)}, r"hidden_layer_sizes was \['8\.0', '6\.0'\]"),
+        ({"solver": "sgd"}, "solver was adam, and is sgd"),
+        ({"learning_rate": np.sqrt}, "learning_rate was constant"),
+        ({"class_weight": {0: 2}}, "class_weight was None"),
+    ],
+)
+def test_other_parameters_are_refused(params, what, checkpoint):
+    with pytest.raises(ValueError, match=f"is of other parameters: {what}"):
+        MLPClassifier(**SMALL | params).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
+
+
+def test_what_makes_no_difference_is_not_refused(checkpoint, capsys):
+    params = SMALL | {"hidden_layer_sizes": np.array([8, 6]), "verbose": True, "max_fun": 3, "device": "auto"}
+    MLPClassifier(**params).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
+    assert capsys.readouterr().out.startswith("Iteration 3, ")
+
+
+def test_another_estimator_is_refused(checkpoint):
+    with pytest.raises(ValueError, match="is of a MLPClassifier, and this is a MLPRegressor"):
+        MLPRegressor(**SMALL).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
+
+
+@pytest.mark.parametrize("where", [0, 10, 30, 100, 5000, -1])
+def test_a_changed_byte_is_found(where, checkpoint):
+    content = bytearray(checkpoint.read_bytes())
+    content[where] ^= 1
+    checkpoint.write_bytes(content)
+    with pytest.raises(ValueError, match=r"is damaged|does not begin as a checkpoint"):
+        MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
+
+
+@pytest.mark.parametrize("length", [0, 10, 40, 5000])
+def test_a_torn_file_is_found(length, checkpoint):
+    checkpoint.write_bytes(checkpoint.read_bytes()[:length])
+    with pytest.raises(ValueError, match=r"is damaged|does not begin as a checkpoint"):
+        MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    clf = MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS)
+    with pytest.raises(FileNotFoundError, match=r"resume_from='.*nowhere' cannot be read \(No such file"):
+        clf.fit(X_DIGITS, Y_DIGITS, resume_from=tmp_path / "nowhere")
+    clf.predict(X_DIGITS)
+
+
+def test_lbfgs_is_refused(path):
+    clf = MLPClassifier(**SMALL, solver="lbfgs")
+    with pytest.raises(ValueError, match=r"resume_from=.* is for the stochastic solvers"):
+        clf.fit(X_DIGITS, Y_DIGITS, resume_from=path)
+    with pytest.raises(ValueError, match=r"Checkpoint is for .* with a stochastic solver"):
+        clf.set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
+
+
+# -- the files ---------------------------------------------------------------------------------------------------------
+
+
+def n_epochs(path):
+    """Of a checkpoint: by loading it."""
+    return MLPClassifier(**SMALL | {"max_iter": 1}).fit(X_DIGITS, Y_DIGITS, resume_from=path).n_iter_
+
+
+def test_every_and_keep(path):
+    clf = MLPClassifier(**SMALL).set_callbacks(Checkpoint(path, every=2, keep=3))
+    clf.fit(X_DIGITS, Y_DIGITS)
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.1", f"{path.name}.2"]
+    # The last epoch's is there, too, though 9 is not a multiple of 2.
+    assert [n_epochs(file) for file in (path, f"{path}.1", f"{path}.2")] == [9, 8, 6]
+    clf.fit(X_DIGITS, Y_DIGITS, resume_from=f"{path}.2")
+    assert [n_epochs(file) for file in (path, f"{path}.1", f"{path}.2")] == [9, 8, 9]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_fits_of_a_search_write_files_of_their_own(n_jobs, tmp_path):
+    clf = MLPClassifier(**SMALL).set_callbacks(Checkpoint(tmp_path / "runs" / "{task}.checkpoint"))
+    search = GridSearchCV(clf, {"alpha": [0.1, 1.0]}, cv=2, n_jobs=n_jobs).fit(X_DIGITS, Y_DIGITS)
+    files = sorted((tmp_path / "runs").iterdir())
+    assert [file.stem for file in files] == ["0-0-0", "0-0-1", "0-0-2", "0-0-3", "0-1"]
+    resumed = clone(search.best_estimator_).set_callbacks().fit(X_DIGITS, Y_DIGITS, resume_from=files[-1])
+    assert_same_model(resumed, search.best_estimator_.set_callbacks())
+
+
+def test_one_file_for_all_fits_of_a_search_is_refused(path):
+    search = GridSearchCV(MLPClassifier(**SMALL).set_callbacks(Checkpoint(path)), {"alpha": [1.0]}, cv=2)
+    with pytest.raises(ValueError, match=r"would be overwritten by each fit of the search. Put \{task\} into the path"):
+        search.set_params(error_score="raise").fit(X_DIGITS, Y_DIGITS)
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_before_training(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    path = tmp_path / "file" / "digits.checkpoint"
+    recorded = []
+    clf = MLPClassifier(**SMALL).set_callbacks(Checkpoint(path), StopWhen(recorded.append))
+    with pytest.raises(OSError, match="Checkpoint cannot write to the folder of its path") as error:
+        clf.fit(X_DIGITS, Y_DIGITS)
+    assert error.value.filename == str(path)
+    assert not recorded
+
+
+def test_a_full_disk_loses_neither_the_fit_nor_the_checkpoint_before(path, monkeypatch):
+    # No file can be longer than half a checkpoint, from now on.
+    resource = pytest.importorskip("resource", reason="a limit on the size of files is a thing of Unix")
+    clf = MLPClassifier(**SMALL)
+    clone(clf).set_callbacks(Checkpoint(path), after(2)).fit(X_DIGITS, Y_DIGITS)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.warns(
+            RuntimeWarning, match=r"could not write '.*digits.checkpoint' after epoch \d: File too large"
+        ):
+            fitted = clone(clf).set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert [*path.parent.iterdir()] == [path]
+    assert_same_model(fitted.set_callbacks(), clf.fit(X_DIGITS, Y_DIGITS))
+
+
+def test_a_checkpoint_that_someone_deletes_is_written_again(path):
+    class Deletes(StopWhen):
+        def on_fit_task_begin(self, estimator, context):
+            if context.task_id == 3:
+                path.unlink()
+
+    clf = MLPClassifier(**SMALL).set_callbacks(Checkpoint(path, keep=2), Deletes(lambda clf: False))
+    clf.fit(X_DIGITS, Y_DIGITS)
+    assert n_epochs(path) == 9
+
+
+def test_what_a_killed_process_has_left_is_removed(path):
+    leftover = path.with_name(f"{path.name}.0123.tmp")
+    leftover.write_bytes(b"half")
+    other = path.with_name("other.0123.tmp")
+    other.write_bytes(b"not ours")
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
+    assert sorted(path.parent.iterdir()) == [path, other]
+
+
+@pytest.mark.parametrize("params", [{"every": 0}, {"keep": 0}, {"path": 3}])
+def test_parameters_are_checked(params):
+    with pytest.raises(ValueError, match=f"The {next(iter(params))!r} parameter of Checkpoint"):
+        Checkpoint(**{"path": "x"} | params)
+
+
+# -- SIGKILL -----------------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys, warnings
+from pathlib import Path
+import numpy as np
+from threadpoolctl import threadpool_limits
+from sklearn.datasets import load_digits
+from sklearn_mlp import MLPClassifier
+from sklearn_mlp.callbacks import Checkpoint
+
+folder, params = Path(sys.argv[1]), eval(sys.argv[2])
+path = folder / "run.checkpoint"
+X, y = load_digits(return_X_y=True)
+warnings.simplefilter("ignore")
+with threadpool_limits(1):
+    clf = MLPClassifier((64, 32), batch_size=32, max_iter=60, tol=0, n_iter_no_change=np.inf, random_state=0, **params)
+    print("ready", flush=True)
+    clf.set_callbacks(Checkpoint(path, keep=2)).fit(X / 16, y, resume_from=path if path.exists() else None)
+np.savez(folder / "model.npz", *clf.coefs_, *clf.intercepts_, np.array(clf.loss_curve_))
+"""
+KILLED = [
+    {"dropout": 0.2, "normalization": "batch", "ema_decay": 0.95, "early_stopping": True},
+    {"solver": "adamw", "learning_rate": "cosine"},
+    {"solver": "muon", "early_stopping": True, "dropout": 0.1},
+    {"solver": "sgd", "learning_rate": "adaptive", "normalization": "layer"},
+]
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
+
+
+def run(folder, params):
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder), repr(params)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def model_of(folder):
+    with np.load(folder / "model.npz") as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
+def kill_and_resume(n_kills, tmp_path):
+    """Kill training processes at random moments, each of several trainings until it gets to its end."""
+    rng = np.random.default_rng()
+    n_done = n_trainings = 0
+    while n_done < n_kills:
+        params = KILLED[n_trainings % len(KILLED)]
+        n_trainings += 1
+        undisturbed, folder = tmp_path / "undisturbed", tmp_path / "killed"
+        for new in (undisturbed, folder):
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+        _, err = run(undisturbed, params).communicate(timeout=300)
+        assert (undisturbed / "model.npz").exists(), err
+        while not (folder / "model.npz").exists():
+            process = run(folder, params)
+            assert process.stdout.readline() == "ready\n", process.communicate()
+            if n_done < n_kills:
+                time.sleep(rng.uniform(0, 1.0))
+                process.send_signal(signal.SIGKILL)
+                n_done += process.wait() == -signal.SIGKILL
+            _, err = process.communicate(timeout=300)
+            assert process.returncode in (0, -signal.SIGKILL), err
+        for ours, theirs in zip(model_of(folder), model_of(undisturbed), strict=True):
+            np.testing.assert_array_equal(ours, theirs, strict=True)
+    assert not [file for file in os.listdir(folder) if file.endswith(".tmp")]
+
+
+@posix
+def test_a_process_that_is_killed_loses_nothing(tmp_path):
+    kill_and_resume(3, tmp_path)
+
+
+@posix
+@pytest.mark.slow
+def test_processes_that_are_killed_50_times_lose_nothing(tmp_path):
+    kill_and_resume(50, tmp_path)
