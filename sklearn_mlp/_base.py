@@ -250,12 +250,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
                 if incremental:
                     trainee._learn_classes(classes, y)
                 trainee._fit_on(device, X, y, sample_weight, incremental, own_validation, tasks, resume_from)
+                for name in before - vars(trainee).keys():
+                    delattr(self, name)
+                vars(self).update(vars(trainee))
+                tasks.end()
             finally:
                 device.release()
-        for name in before - vars(trainee).keys():
-            delattr(self, name)
-        vars(self).update(vars(trainee))
-        tasks.end()
         return self
 
     def _check_partial_fit(self):
@@ -366,18 +366,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         return pack_parameters(self._layers(), layer_sizes, dtype, self.normalization)
 
     def _begin_history(self, goes_on, incremental):
-        has_history = goes_on and hasattr(self, "loss_curve_")
-        if not has_history:
-            self.loss_curve_ = []
-            self.learning_rate_curve_ = []
-            self.validation_scores_ = None
-            self.validation_loss_curve_ = None
-            self.t_ = 0
-        elif not incremental:
-            # The estimator that this is a copy of keeps its own.
-            self.loss_curve_ = list(self.loss_curve_)
-            self.learning_rate_curve_ = list(getattr(self, "learning_rate_curve_", []))
-        if not has_history or not incremental:
+        history = vars(self) if goes_on and hasattr(self, "loss_curve_") else {}
+        for name in ("loss_curve_", "learning_rate_curve_"):
+            curve = history.get(name, [])
+            # partial_fit adds to the lists of the estimator that this is a copy of; to copy them would take long when
+            # they are long.
+            setattr(self, name, curve if incremental else list(curve))
+        for name in ("validation_scores_", "validation_loss_curve_"):
+            setattr(self, name, history.get(name))
+        self.t_ = history.get("t_", 0)
+        if not (history and incremental):
             # A refit under warm_start is judged by its own epochs, as its data may be others.
             self.best_loss_ = self.best_validation_score_ = None
         self.n_iter_ = 0

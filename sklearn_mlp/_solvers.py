@@ -69,7 +69,7 @@ class StochasticFit:
         X = device.hold(X, theta.dtype, gather=mlp.shuffle or rows is not None)
         validate = best_theta = None
         mlp.validation_scores_ = list(mlp.validation_scores_ or []) if validation else None
-        mlp.validation_loss_curve_ = list(getattr(mlp, "validation_loss_curve_", None) or []) if validation else None
+        mlp.validation_loss_curve_ = list(mlp.validation_loss_curve_ or []) if validation else None
         if validation:
             held = X if validation.rows is not None else device.hold(validation.X, theta.dtype, gather=False)
             validate = make_validation(mlp, objective, validation, held, bring_home)
@@ -334,7 +334,7 @@ def _record(mlp, epoch, n_rows, best, seconds):
             before = mlp.best_validation_score_
             mlp.best_validation_score_ = epoch.score if before is None else max(before, epoch.score)
     mlp.n_iter_ += 1
-    if mlp.verbose > 1:
+    if mlp.verbose == 2:
         _print_row(mlp.n_iter_, epoch, seconds, n_rows)
     elif mlp.verbose:
         print(f"Iteration {mlp.n_iter_}, loss = {epoch.loss:.8f}")

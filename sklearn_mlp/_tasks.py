@@ -38,9 +38,9 @@ class FitTasks:
         snapshot : callable or None
             Gives all that is needed to go on from now, for `Checkpoint`.
         """
-        self.rows = rows
-        self.fitted = fitted
         if self.root is not None:
+            self.rows = rows
+            self.fitted = fitted
             self.root.snapshot = snapshot
 
     def epoch_begins(self):
@@ -61,6 +61,8 @@ class FitTasks:
             self.epoch.call_on_fit_task_end(estimator=self.estimator)
         if self.root is not None:
             self._call(self.root.call_on_fit_task_end)
+            # They hold memory of the device.
+            self.fitted = self.root.snapshot = None
 
     def _call(self, hook):
         X, y, sample_weight = self.data

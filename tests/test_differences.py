@@ -97,12 +97,16 @@ def test_5_partial_fit_with_an_int_seed_goes_on_with_its_random_stream(mlp, monk
             original(self, x)
             orders.append(np.array(x))
 
-    for module in (theirs._multilayer_perceptron, ours._base):
-        monkeypatch.setattr(
-            module,
-            "check_random_state",
-            lambda seed: seed if isinstance(seed, np.random.RandomState) else Recording(seed),
-        )
+    def shuffle(batches, random_state):
+        random_state.shuffle(batches.rows)
+        orders.append(batches.rows.copy())
+
+    monkeypatch.setattr(
+        theirs._multilayer_perceptron,
+        "check_random_state",
+        lambda seed: seed if isinstance(seed, np.random.RandomState) else Recording(seed),
+    )
+    monkeypatch.setattr(ours.core.batches.Batches, "shuffle", shuffle)
     clf = mlp.MLPClassifier((5,), random_state=0)
     for _ in range(3):
         clf.partial_fit(X, y, classes=[0, 1])
@@ -175,12 +179,13 @@ DIVERGING = {"hidden_layer_sizes": (5,), "activation": "identity", "solver": "sg
 
 @both
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_9_divergence_stops_training(mlp):
+def test_9_divergence_stops_training(mlp, capsys):
     X, y = load_diabetes(return_X_y=True)
-    reg = mlp.MLPRegressor(**DIVERGING, max_iter=50, random_state=0)
+    reg = mlp.MLPRegressor(**DIVERGING, max_iter=50, random_state=0, verbose=True)
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         reg.fit(X, y)
-    assert (reg.n_iter_ == 50) if mlp is theirs else (reg.n_iter_ < 20)
+    n_epochs = len(capsys.readouterr().out.splitlines())
+    assert (n_epochs == 50) if mlp is theirs else (n_epochs < 20)
 
 
 @both
@@ -247,3 +252,14 @@ def test_13_parameters_set_between_partial_fits_take_effect(mlp):
     clf.set_params(learning_rate_init=1e-12).partial_fit(X, y)
     moved = np.abs(clf.coefs_[0] - before).max()
     assert moved > 1e-4 if mlp is theirs else moved < 1e-9
+
+
+@both
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_14_a_fit_that_fails_changes_nothing(mlp):
+    X, y = CANCER
+    clf = mlp.MLPClassifier((5,), random_state=0, max_iter=3, solver="sgd").fit(X, y)
+    before = pickle.dumps(clf.set_params(learning_rate_init=1e308))
+    with pytest.raises(ValueError, match="non-finite"):
+        clf.fit(X, y)
+    assert (pickle.dumps(clf) == before) == (mlp is ours)
