@@ -1,0 +1,251 @@
+"""ONNX models, skops files and PyTorch modules that predict what the estimator does."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from same_model import assert_same_model
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.ensemble import VotingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
+
+from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.export import to_onnx, to_torch
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X_DIGITS, Y_DIGITS = load_digits(return_X_y=True)
+X_DIGITS, Y_DIGITS = X_DIGITS[:300] / 16, Y_DIGITS[:300]
+X_DIABETES, Y_DIABETES = load_diabetes(return_X_y=True)
+X_DIABETES = scale(X_DIABETES)
+SMALL = {"hidden_layer_sizes": (8, 6), "max_iter": 5, "random_state": 0}
+NAMES = np.array([f"digit {label}" for label in Y_DIGITS])
+LABELS = {
+    "int": Y_DIGITS,
+    "two": Y_DIGITS % 2,
+    "str": NAMES,
+    "object": NAMES.astype(object),
+    "bool": Y_DIGITS > 4,
+    "float": Y_DIGITS.astype(float),
+    "int8": Y_DIGITS.astype(np.int8),
+    "one": np.full(300, "digit"),
+    "multilabel": np.eye(10, dtype=int)[Y_DIGITS],
+    "several": np.column_stack([Y_DIGITS, Y_DIGITS % 3]),
+    "several, str": np.column_stack([NAMES, NAMES[::-1]]),
+}
+REGRESSIONS = {
+    "one": ({}, Y_DIABETES / 50),
+    "two": ({}, np.column_stack([Y_DIABETES, -Y_DIABETES]) / 50),
+    "standardised": ({"standardize_target": True}, Y_DIABETES),
+    "quantiles": ({"loss": "quantile", "quantile": (0.1, 0.5, 0.9)}, Y_DIABETES / 50),
+    "exp": ({"loss": "poisson"}, Y_DIABETES / 50),
+}
+labels = pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
+regressions = pytest.mark.parametrize(("params", "y"), REGRESSIONS.values(), ids=REGRESSIONS)
+layers = pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+activations = pytest.mark.parametrize("activation", [*ACTIVATIONS, ("mish", "identity")], ids=str)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def run_onnx(model, X):
+    """What onnxruntime makes of X, all rows, one row and none."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="what runs the models is not installed")
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def outputs(X):
+        if hasattr(X, "columns"):
+            return session.run(None, {name: X[[name]].to_numpy() for name in X.columns})
+        return session.run(None, {"X": X})
+
+    assert len(outputs(X[:1])[0]) == 1
+    return outputs(X)
+
+
+def assert_same_predictions(model, estimator, X, tolerance):
+    result = run_onnx(model, X)
+    if not hasattr(estimator, "predict_proba"):
+        expected = estimator.predict(X)
+        assert_allclose(result[0], expected.reshape(len(X), -1), rtol=tolerance, atol=tolerance)
+        return
+    label, probability = result
+    expected = estimator.predict_proba(X)
+    assert_array_equal(label, estimator.predict(X))
+    for ours, theirs in zip(probability, expected, strict=True):
+        assert_allclose(ours, theirs, rtol=0, atol=tolerance)
+
+
+# -- ONNX --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _skl2onnx():
+    pytest.importorskip("skl2onnx", reason="the converter of ONNX is not installed")
+
+
+onnx = pytest.mark.usefixtures("_skl2onnx")
+
+
+@onnx
+@activations
+@layers
+@dtypes
+def test_onnx_of_every_architecture(activation, normalization, dtype):
+    X = X_DIGITS.astype(dtype)
+    clf = MLPClassifier(**SMALL, activation=activation, normalization=normalization, learning_rate_init=0.01)
+    clf.fit(X, Y_DIGITS)
+    assert_same_predictions(to_onnx(clf, X[:1]), clf, X, 1e-6 if dtype == np.float32 or activation == "gelu" else 1e-12)
+
+
+@onnx
+@labels
+def test_onnx_of_every_kind_of_labels(y):
+    clf = MLPClassifier(**SMALL).fit(X_DIGITS, y)
+    assert_same_predictions(to_onnx(clf, X_DIGITS), clf, X_DIGITS, 1e-12)
+
+
+@onnx
+@regressions
+@dtypes
+def test_onnx_of_every_kind_of_target(params, y, dtype):
+    X = X_DIABETES.astype(dtype)
+    reg = MLPRegressor(**SMALL, **params).fit(X, y)
+    assert_same_predictions(to_onnx(reg, X), reg, X, 1e-5 if dtype == np.float32 else 1e-12)
+
+
+@onnx
+def test_onnx_without_hidden_layers_and_with_whole_numbers():
+    X = (16 * X_DIGITS).astype(np.int64)
+    clf = MLPClassifier((), max_iter=5, random_state=0).fit(X, NAMES)
+    assert_same_predictions(to_onnx(clf, X), clf, X, 1e-12)
+
+
+@onnx
+def test_onnx_in_single_precision_of_a_model_in_double_precision():
+    clf = MLPClassifier(**SMALL).fit(X_DIGITS, NAMES)
+    assert_same_predictions(to_onnx(clf, X_DIGITS.astype(np.float32)), clf, X_DIGITS.astype(np.float32), 1e-6)
+
+
+@onnx
+def test_onnx_of_a_pipeline_of_columns_in_a_search():
+    pandas = pytest.importorskip("pandas")
+    X, y = load_iris(return_X_y=True)
+    frame = pandas.DataFrame(X.astype(np.float32), columns=["a", "b", "c", "d"])
+    frame["colour"] = np.array(["red", "green", "blue"])[np.arange(150) % 3]
+    columns = make_column_transformer((StandardScaler(), ["a", "b", "c", "d"]), (OneHotEncoder(), ["colour"]))
+    pipeline = make_pipeline(columns, MLPClassifier(**SMALL, learning_rate_init=0.01))
+    species = np.array(["setosa", "versicolor", "virginica"])[y]
+    search = GridSearchCV(pipeline, {"mlpclassifier__alpha": [1e-4, 1.0]}, cv=2).fit(frame, species)
+    assert_same_predictions(to_onnx(search, frame), search, frame, 1e-6)
+
+
+@onnx
+def test_onnx_of_an_ensemble():
+    members = [("mlp", MLPClassifier(**SMALL)), ("linear", LogisticRegression())]
+    vote = VotingClassifier(members, voting="soft", flatten_transform=False).fit(X_DIGITS, Y_DIGITS)
+    assert_same_predictions(to_onnx(vote, X_DIGITS.astype(np.float32)), vote, X_DIGITS.astype(np.float32), 1e-6)
+
+
+@onnx
+def test_onnx_needs_a_fitted_estimator_and_labels_that_it_has_types_for():
+    with pytest.raises(NotFittedError):
+        to_onnx(MLPClassifier(), X_DIGITS)
+    clf = MLPClassifier(**SMALL).fit(X_DIGITS, NAMES.astype(object))
+    clf.classes_ = np.array([b"bytes", *clf.classes_[1:]], object)
+    with pytest.raises(TypeError, match="ONNX has no type for the labels"):
+        to_onnx(clf, X_DIGITS)
+
+
+def test_without_skl2onnx_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+    monkeypatch.delitem(sys.modules, "sklearn_mlp._onnx", raising=False)
+    with pytest.raises(ImportError, match=r"pip install 'sklearn_mlp\[onnx\]'"):
+        to_onnx(MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS), X_DIGITS)
+
+
+@onnx
+def test_an_onnx_file_needs_nothing_of_this_package(tmp_path):
+    pytest.importorskip("onnxruntime", reason="what runs the models is not installed")
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier(**SMALL)).fit(X_DIGITS, NAMES)
+    (tmp_path / "model.onnx").write_bytes(to_onnx(pipeline, X_DIGITS).SerializeToString())
+    np.save(tmp_path / "X.npy", X_DIGITS)
+    script = (
+        "import sys, numpy, onnxruntime\n"
+        "session = onnxruntime.InferenceSession('model.onnx')\n"
+        "label, probability = session.run(None, {'X': numpy.load('X.npy')})\n"
+        "assert not [name for name in sys.modules if name.startswith(('sklearn', 'skl2onnx', 'scipy'))]\n"
+        "numpy.savez('outputs.npz', label=label.astype(str), probability=probability)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=60)
+    with np.load(tmp_path / "outputs.npz") as theirs:
+        assert_array_equal(theirs["label"], pipeline.predict(X_DIGITS))
+        assert_allclose(theirs["probability"], pipeline.predict_proba(X_DIGITS), rtol=0, atol=1e-6)
+
+
+# -- skops -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw", "muon", "lbfgs"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.filterwarnings("ignore:early_stopping=True has no effect:UserWarning")
+def test_a_skops_file_has_one_type_to_trust_and_no_pickle(estimator, solver, early_stopping):
+    skops = pytest.importorskip("skops.io", reason="skops is not installed")
+    X, y = (X_DIGITS, NAMES) if estimator is MLPClassifier else (X_DIABETES, Y_DIABETES / 50)
+    model = make_pipeline(StandardScaler(), estimator(**SMALL, solver=solver, early_stopping=early_stopping)).fit(X, y)
+    data = skops.dumps(model)
+    (untrusted,) = skops.get_untrusted_types(data=data)
+    assert untrusted == f"{estimator.__module__}.{estimator.__name__}"
+    loaded = skops.loads(data, trusted=[untrusted])
+    assert_same_model(loaded[-1], model[-1])
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    # The extension that a pickled part would have.
+    assert b".pickle" not in data
+    with pytest.raises(skops.exceptions.UntrustedTypesFoundException):
+        skops.loads(data, trusted=[])
+
+
+def test_a_model_from_a_skops_file_goes_on_training():
+    skops = pytest.importorskip("skops.io", reason="skops is not installed")
+    clf = MLPClassifier(**SMALL, dropout=0.1).partial_fit(X_DIGITS, Y_DIGITS, classes=range(10))
+    data = skops.dumps(clf)
+    loaded = skops.loads(data, trusted=skops.get_untrusted_types(data=data))
+    assert_same_model(loaded.partial_fit(X_DIGITS, Y_DIGITS), clf.partial_fit(X_DIGITS, Y_DIGITS))
+
+
+# -- PyTorch -----------------------------------------------------------------------------------------------------------
+
+
+def assert_same_output(estimator, X):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    output = to_torch(estimator)(torch.tensor(X))
+    classifies = hasattr(estimator, "predict_proba")
+    expected = estimator.predict_proba(X) if classifies else estimator.predict(X)
+    pairs = zip(output, expected, strict=True) if isinstance(expected, list) else [(output, expected)]
+    for ours, theirs in pairs:
+        assert ours.shape == theirs.shape
+        assert_allclose(ours.detach().numpy(), theirs, rtol=1e-10, atol=1e-10)
+
+
+@activations
+@layers
+def test_torch_of_every_architecture(activation, normalization):
+    clf = MLPClassifier(**SMALL, activation=activation, normalization=normalization, learning_rate_init=0.01)
+    assert_same_output(clf.fit(X_DIGITS, Y_DIGITS), X_DIGITS)
+
+
+@labels
+def test_torch_of_every_kind_of_labels(y):
+    assert_same_output(MLPClassifier(**SMALL).fit(X_DIGITS, y), X_DIGITS)
+
+
+@regressions
+def test_torch_of_every_kind_of_target(params, y):
+    assert_same_output(MLPRegressor(**SMALL, **params).fit(X_DIABETES, y), X_DIABETES)
