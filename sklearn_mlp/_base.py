@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from copy import copy, deepcopy
+from copy import deepcopy
 from functools import cache
 from numbers import Integral, Real
 
@@ -21,14 +21,15 @@ from sklearn_mlp._scoring import ValidationSet
 from sklearn_mlp._solvers import NON_FINITE, StochasticFit, fit_lbfgs, partial_fit_epoch, runs_over_max_iter
 from sklearn_mlp._tasks import FitTasks
 from sklearn_mlp._validation import (
+    about,
     accepted_dtypes,
     as_column,
     check_activation,
+    check_arrays,
     check_dropout,
     check_gpu_array,
     check_hidden_layer_sizes,
     check_normalization,
-    check_on_device,
     float_dtype,
     on_gpu,
     pack_parameters,
@@ -229,7 +230,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             self._check_partial_fit()
         device = resolve_device(self.device)
         own_validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        check_on_device(device, X=X, y=y, sample_weight=sample_weight, **own_validation)
+        check_arrays(device, X=X, y=y, sample_weight=sample_weight, **own_validation)
         if X_val is None:
             if y_val is not None or sample_weight_val is not None:
                 raise ValueError("y_val and sample_weight_val are for a validation set: pass its X_val, too.")
@@ -243,20 +244,24 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         tasks = FitTasks(None if incremental else self, X, y, sample_weight)
         # What trains is a copy: a fit that fails leaves the estimator as it was, and who uses it meanwhile has the old
         # model.
-        trainee = copy(self)
-        before = set(vars(self))
-        with device.active():
+        trainee = self._as_it_is()
+        # What is not finite is reported once, by an error or a warning that says what to do, not by NumPy in each step.
+        with device.active(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
                 if incremental:
                     trainee._learn_classes(classes, y)
                 trainee._fit_on(device, X, y, sample_weight, incremental, own_validation, tasks, resume_from)
-                for name in before - vars(trainee).keys():
-                    delattr(self, name)
-                vars(self).update(vars(trainee))
+                self.__dict__ = vars(trainee)
                 tasks.end()
             finally:
                 device.release()
         return self
+
+    def _as_it_is(self):
+        """This estimator, as which another thread will not change it; the attributes are shared, not copied."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        return other
 
     def _check_partial_fit(self):
         if self.early_stopping:
@@ -277,13 +282,17 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         hidden_layer_sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
         activations = check_activation(self.activation, len(hidden_layer_sizes))
         check_normalization(self.normalization, hidden_layer_sizes, self.solver)
-        X, y = self._validate(device, X, y, goes_on)
+        with about("X", "y"):
+            X, y = self._validate(device, X, y, goes_on)
         dtype = self._training_dtype(X, goes_on)
-        sample_weight = self._validate_weight(device, sample_weight, X, dtype)
+        with about("sample_weight"):
+            sample_weight = self._validate_weight(device, sample_weight, X, dtype)
         data = {"X": X, "y": y, "sample_weight": sample_weight}
         self._learn_units(y, sample_weight, device)
-        target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
-        sample_weight = self._weigh_classes(y, sample_weight, dtype, incremental, device)
+        with about("y"):
+            target, loss_name, n_outputs = self._encode_target(y, dtype, incremental, device)
+        with about("class_weight"):
+            sample_weight = self._weigh_classes(y, sample_weight, dtype, incremental, device)
         loss = LOSSES[loss_name]
         layer_sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
 
@@ -320,29 +329,27 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         def bring_home():
             self._set_parameters(self._at_home(device, objective.model.vector, theta))
 
-        # Divergence is reported once, by an error or a warning that says what to do, not by NumPy at every step.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if self.solver == "lbfgs":
-                tasks.describe(rows, lambda: self._fitted(device, objective.theta.vector, theta), None)
-                fit_lbfgs(self, objective, (X, target, sample_weight), tasks)
-                model = objective.theta.vector
+        if self.solver == "lbfgs":
+            tasks.describe(rows, lambda: self._fitted(device, objective.theta.vector, theta), None)
+            fit_lbfgs(self, objective, (X, target, sample_weight), tasks)
+            model = objective.theta.vector
+        else:
+            of_data = X, target, sample_weight
+            fit = StochasticFit(self, objective, of_data, rows, validation, bring_home, random_state)
+            if incremental:
+                self._training_state = partial_fit_epoch(self, fit, state.get("training"))
             else:
-                of_data = X, target, sample_weight
-                fit = StochasticFit(self, objective, of_data, rows, validation, bring_home, random_state)
-                if incremental:
-                    self._training_state = partial_fit_epoch(self, fit, state.get("training"))
-                else:
-                    if checkpoint is not None:
-                        fit.go_on_from(checkpoint["fit"])
-                    ours = cache(lambda: identity(self, device, **data))
+                if checkpoint is not None:
+                    fit.go_on_from(checkpoint["fit"])
+                ours = cache(lambda: identity(self, device, **data))
 
-                    def snapshot():
-                        state = fit.snapshot()
-                        return state and {"identity": ours(), "random_state": random_state_before, "fit": state}
+                def snapshot():
+                    state = fit.snapshot()
+                    return state and {"identity": ours(), "random_state": random_state_before, "fit": state}
 
-                    tasks.describe(rows, lambda: self._fitted(device, fit.model, theta), snapshot)
-                    fit.run(tasks)
-                model = fit.model
+                tasks.describe(rows, lambda: self._fitted(device, fit.model, theta), snapshot)
+                fit.run(tasks)
+            model = fit.model
         theta = self._at_home(device, model, theta)
         if not np.isfinite(theta.vector).all():
             raise ValueError(NON_FINITE)
@@ -424,7 +431,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _fitted(self, device, trained, theta):
         """The attributes of this estimator, were it fitted with `trained`; none of them changes any more."""
-        fitted = copy(self)
+        fitted = self._as_it_is()
         fitted._set_parameters(theta.like(self._at_home(device, trained, theta).vector.copy()))
         return {name: list(value) if isinstance(value, list) else value for name, value in vars(fitted).items()}
 
@@ -462,11 +469,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _validation_set(self, device, X, y, sample_weight, dtype, *kind):
         """The user's own validation set, checked as the training data are."""
-        X = self._validate_X(device, X, reset=False)
-        y = self._validate_y(device, y)
-        check_consistent_length(X, y)
-        sample_weight = self._validate_weight(device, sample_weight, X, dtype)
-        target, *kind_val = self._encode_target(y, dtype, None, device)
+        with about("X_val"):
+            X = self._validate_X(device, X, reset=False)
+        with about("y_val"):
+            y = self._validate_y(device, y)
+        with about("X_val", "y_val"):
+            check_consistent_length(X, y)
+        with about("sample_weight_val"):
+            sample_weight = self._validate_weight(device, sample_weight, X, dtype)
+        with about("y_val"):
+            target, *kind_val = self._encode_target(y, dtype, None, device)
         if kind_val != [*kind]:
             raise ValueError(f"y_val of shape {y.shape} is not of the kind of y: y asks for {kind}, it for {kind_val}.")
         sample_weight = self._weigh_classes(y, sample_weight, dtype, False, device)
@@ -477,7 +489,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             return None
         # Of X it wants the number of rows; an X on the GPU would, with array_api_dispatch, take the weights there.
         rows_of_X = np.empty((X.shape[0], 0))
-        return _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype)
+        return _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype, ensure_non_negative=True)
 
     def _split_rows(self, device, target, sample_weight, random_state):
         """The rows to train on and those to validate on, for early stopping."""
@@ -513,17 +525,25 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     # -- predict -----------------------------------------------------------------------------------------------------
 
     def _predict(self, X, to_result):
-        """What `to_result` makes, on the device, of the output of the network for X and the device.
+        """What the method `to_result` makes, on the device, of the output of the network for X and the device.
 
         The output is of shape (n_samples, n_outputs), probabilities or expected values; it is where X is.
         """
-        check_is_fitted(self)
-        device = resolve_device(self.device)
-        check_on_device(device, X=X)
-        with device.active():
-            X = self._validate_X(device, X, reset=False)
-            output = self._output(device, X)
-            return to_result(output if on_gpu(X) else device.home(output), device)
+        model = self._as_it_is()
+        check_is_fitted(model)
+        device = resolve_device(model.device)
+        check_arrays(device, X=X)
+        with device.active(), np.errstate(over="ignore", invalid="ignore"):
+            with about("X"):
+                X = model._validate_X(device, X, reset=False)
+            output = model._output(device, X)
+            # The sum is finite, unless it overflows, where all of them are.
+            if not (device.home(np.isfinite(output.sum())) or device.home(np.isfinite(output).all())):
+                raise ValueError(
+                    "The prediction for X is not finite: X has values that are too large for the network, which is of "
+                    f"{output.dtype}. Scale X as it was for fit, and look for outliers in it."
+                )
+            return to_result(model, output if on_gpu(X) else device.home(output), device)
 
     def _output(self, device, X):
         dtype = float_dtype(self.coefs_[0])
@@ -537,7 +557,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def _to_score(self, X, y, sample_weight):
         """y, the prediction for X, and sample_weight, all in main memory, for a metric of scikit-learn."""
         device = resolve_device(self.device)
-        check_on_device(device, y=y, sample_weight=sample_weight)
+        check_arrays(device, y=y, sample_weight=sample_weight)
         with device.active():
             return [to_host(array, device) for array in (y, self.predict(X), sample_weight)]
 

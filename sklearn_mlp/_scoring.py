@@ -49,14 +49,14 @@ def make_validation(mlp, objective, validation, held, bring_home):
         prediction, loss = objective.evaluate(batches)
         if mlp.scoring == "loss":
             return -loss, loss
+        prediction = device.home(prediction)
+        if not np.isfinite(prediction).all():
+            return np.nan, loss
         if mlp.scoring is not None:
             bring_home()
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "X does not have valid feature names")
                 return float(scorer(mlp, X, y, **weights)), loss
-        prediction = device.home(prediction)
-        if not np.isfinite(prediction).all():
-            return np.nan, loss
         return float(mlp._score_prediction(target, prediction, sample_weight)), loss
 
     return validate

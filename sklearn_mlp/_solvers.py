@@ -30,6 +30,7 @@ from sklearn_mlp.core.training import Patience, Training
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+    " Scale X and y, or decrease learning_rate_init."
 )
 
 
@@ -257,6 +258,8 @@ def fit_lbfgs(mlp, objective, data, tasks):
         warn("Training interrupted by user.")
         return
     mlp.loss_ = mlp._loss_unit() * float(result.fun)
+    if not isfinite(mlp.loss_):
+        raise ValueError(NON_FINITE)
     if result.status not in (0, STOPPED_BY_CALLBACK):
         advice = f"\nIncrease the number of iterations to improve the convergence (max_iter={mlp.max_iter})."
         warn(

@@ -1,6 +1,8 @@
 """Checks of parameters and data that go beyond the constraints on a single parameter."""
 
+import re
 import warnings
+from contextlib import contextmanager
 from itertools import pairwise
 from math import ceil
 from numbers import Integral
@@ -19,6 +21,18 @@ def warn(message, category=UserWarning):
     warnings.warn(message, category, stacklevel=1)
 
 
+@contextmanager
+def about(*names):
+    """Errors that name none of the arguments `names` begin with them: scikit-learn's checks speak of "array"."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = str(error)
+        if not set(names) & set(re.findall(r"\w+", message)):
+            error.args = (f"{' or '.join(names)}: {message}",)
+        raise
+
+
 def on_gpu(array):
     """Whether an array, of CuPy or of another library that shares memory with it, lies in the memory of a GPU."""
     if array is None or isinstance(array, np.ndarray):
@@ -29,14 +43,32 @@ def on_gpu(array):
     return dlpack_device is not None and dlpack_device()[0] == 2  # kDLCUDA
 
 
-def check_on_device(device, **arrays):
-    """Refuse arrays in the memory of a GPU that are to be used on the CPU."""
+def check_arrays(device, **arrays):
+    """Refuse arrays in the memory of a GPU that are to be used on the CPU, masked values, and dates."""
     for name, array in arrays.items():
+        dates = [f"{where} is {dtype}" for where, dtype in _dtypes(array) if getattr(dtype, "kind", "") in ("m", "M")]
+        if dates:
+            raise ValueError(
+                f"{name} has dates or times: {', '.join(dates)}. Make numbers of them, such as the days since a date "
+                "or the hour of the day."
+            )
+        if isinstance(array, np.ma.MaskedArray) and (n_masked := np.ma.count_masked(array)):
+            raise ValueError(
+                f"{name} is a masked array of which {n_masked} values are masked, and there is no rule for what to "
+                f"learn from those. Drop their rows, or fill them in: {name}.filled(value), or sklearn.impute."
+            )
         if on_gpu(array) and device.name == "cpu":
             raise TypeError(
                 f"{name} is a {type(array).__module__}.{type(array).__name__} in the memory of a GPU, but the model is "
                 f"on the CPU. Set device='cuda', or pass a NumPy array (cupy.asnumpy({name}))."
             )
+
+
+def _dtypes(array):
+    """The name and the dtype of each column of a data frame, or 'dtype' and that of an array."""
+    if hasattr(array, "columns") and hasattr(array, "dtypes"):
+        return zip(array.columns, array.dtypes, strict=True)
+    return [("dtype", getattr(array, "dtype", None))]
 
 
 def to_host(array, device):
@@ -113,7 +145,8 @@ def check_activation(activation, n_hidden):
 
 def check_dropout(dropout, n_hidden):
     """The dropout rate of each hidden layer, or nothing if none drops."""
-    rates = [float(rate) for rate in (dropout if np.ndim(dropout) else [dropout] * n_hidden)]
+    with about("dropout"):
+        rates = [float(rate) for rate in (dropout if np.ndim(dropout) else [dropout] * n_hidden)]
     if len(rates) != n_hidden:
         raise ValueError(
             f"dropout={dropout!r} has {len(rates)} rates, but there are {n_hidden} hidden layers. Pass one rate for "

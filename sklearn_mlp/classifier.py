@@ -564,7 +564,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Class labels; for multilabel models, the columns whose probability is above 0.5 (a sparse array if y was
             sparse in `fit`).
         """
-        return self._predict(X, self._to_labels)
+        return self._predict(X, type(self)._to_labels)
 
     def _to_labels(self, probability, device):
         if self._blocks():
@@ -596,7 +596,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             One column for each of `classes_`. The rows sum to 1, except for multilabel models. For a y of several
             columns with classes of their own, a list with the array of each.
         """
-        return self._predict(X, self._to_probability)
+        return self._predict(X, type(self)._to_probability)
 
     def _to_probability(self, probability, device):
         if self._blocks():
@@ -620,7 +620,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         log_probability : ndarray of shape (n_samples, n_classes) or list of such
             ``log(predict_proba(X))``.
         """
-        return self._predict(X, self._to_log_probability)
+        return self._predict(X, type(self)._to_log_probability)
 
     def _to_log_probability(self, probability, device):
         probability = self._to_probability(probability, device)
@@ -755,6 +755,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "dict(zip(classes, sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y)))."
             )
         weights = compute_sample_weight(self.class_weight, to_host(y, device)).astype(dtype)
+        if not (weights >= 0).all():
+            raise ValueError(f"class_weight={self.class_weight} has weights that are negative or not numbers.")
         return weights if sample_weight is None else weights * sample_weight
 
     def _stratify_by(self, target):

@@ -548,7 +548,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions.
         """
-        return self._predict(X, self._to_target)
+        return self._predict(X, type(self)._to_target)
 
     def _to_target(self, prediction, device):
         if self._has_levels():

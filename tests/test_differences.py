@@ -143,6 +143,39 @@ def test_7_poisson_refuses_negative_targets(mlp):
             assert np.isnan(reg.fit(X, y).loss_)
 
 
+MEANINGLESS = {
+    "weights below 0": (lambda X: X, -1.0, "Negative values in data passed to `sample_weight`"),
+    "masked": (lambda X: np.ma.masked_less(X, -1), 1.0, "X is a masked array of which 1642 values are masked"),
+    "dates": (lambda X: X.astype("datetime64[D]"), 1.0, r"X has dates or times: dtype is datetime64\[D\]"),
+}
+
+
+@both
+@pytest.mark.parametrize(("change", "last_weight", "message"), MEANINGLESS.values(), ids=MEANINGLESS)
+def test_7_values_without_a_meaning_are_refused(mlp, change, last_weight, message):
+    X, y = CANCER
+    weight = np.ones(len(y))
+    weight[-1] = last_weight
+    clf = mlp.MLPClassifier((5,), max_iter=2, random_state=0)
+    if mlp is ours:
+        with pytest.raises(ValueError, match=message):
+            clf.fit(change(X), y, weight)
+    else:
+        clf.fit(change(X), y, weight)
+
+
+@both
+def test_12_a_prediction_that_is_not_finite_is_an_error(mlp):
+    X, y = CANCER
+    clf = mlp.MLPClassifier((5,), max_iter=2, random_state=0).fit(X.astype(np.float32), y)
+    too_large = np.full((1, X.shape[1]), 1e300)
+    if mlp is ours:
+        with pytest.raises(ValueError, match="The prediction for X is not finite: X has values that are too large"):
+            clf.predict(too_large)
+    else:
+        assert clf.predict(too_large)[0] in (0, 1)
+
+
 @both
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_8_float32_data_give_a_float32_model(mlp, solver):

@@ -185,7 +185,7 @@ def test_a_search_over_schedules():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"learning_rate": lambda p: -1}, r"learning_rate\(0\.025\) is -1\.0; the factor .* must be finite and >= 0"),
+        ({"learning_rate": lambda p: -1}, r"learning_rate\(0\.025\) is -1; the factor .* must be finite and >= 0"),
         ({"learning_rate": lambda p: np.nan}, r"learning_rate\(0\.025\) is nan"),
         ({"warmup_fraction": 1.0}, r"The 'warmup_fraction' parameter .* \[0\.0, 1\.0\)"),
         ({"max_grad_norm": 0.0}, r"The 'max_grad_norm' parameter .* \(0\.0, inf\)"),

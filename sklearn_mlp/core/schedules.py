@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import cos, inf, pi
+from numbers import Real
 
 
 class Constant:
@@ -89,13 +90,13 @@ class ByProgress(Constant):
 
     def step(self) -> float:
         progress = (self.n_taken + 0.5) / self.n_steps
-        factor = float(self.factor(progress))
-        if not 0 <= factor < inf:
+        factor = self.factor(progress)
+        if not (isinstance(factor, Real) and 0 <= factor < inf):
             raise ValueError(
-                f"learning_rate({progress}) is {factor}; the factor of learning_rate_init must be finite and >= 0."
+                f"learning_rate({progress}) is {factor!r}; the factor of learning_rate_init must be finite and >= 0."
             )
         self.n_taken += 1
-        self.learning_rate = self.learning_rate_init * factor
+        self.learning_rate = self.learning_rate_init * float(factor)
         return self.learning_rate
 
     def state(self) -> dict[str, float]:

@@ -1,0 +1,18 @@
+"""docs/reliability.md says what comes of bad input and bad luck: it does, and nothing of ours is in bold."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("resource", reason="processes that are killed and disks that are full are tested on Unix")
+import reliability
+
+PAGE = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text()
+ROWS = [(fault, function) for rows in reliability.SECTIONS.values() for fault, function in rows.items()]
+
+
+@pytest.mark.parametrize(("fault", "function"), ROWS, ids=[fault for fault, _ in ROWS])
+def test_the_page_tells_what_happens(fault, function):
+    outcome = reliability.cell(reliability.run(function, reliability.OURS))
+    assert "**" not in outcome
+    assert f"| {fault} | {outcome} |" in PAGE
