@@ -147,6 +147,11 @@ class TimeLimit:
     Parameters
     ----------
     seconds : float
+        More than 0.
+
+    See Also
+    --------
+    StopWhen : Stops by any condition.
 
     Examples
     --------
@@ -184,6 +189,10 @@ class StopWhen:
     ----------
     condition : callable
         Takes the estimator as it would be if training stopped now, and returns whether it is to.
+
+    See Also
+    --------
+    TimeLimit : Stops by the time.
 
     Examples
     --------

@@ -51,6 +51,10 @@ def to_onnx(estimator, X_sample):
     TypeError
         If labels are objects that ONNX has no type for.
 
+    See Also
+    --------
+    to_torch : A PyTorch module instead.
+
     Examples
     --------
     >>> import numpy as np
@@ -91,6 +95,10 @@ def to_torch(estimator):
     ------
     ImportError
         If PyTorch is not installed.
+
+    See Also
+    --------
+    to_onnx : A file that needs neither Python nor PyTorch to predict.
 
     Examples
     --------

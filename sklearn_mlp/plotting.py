@@ -64,11 +64,14 @@ class LossCurveDisplay:
             An `MLPClassifier` or `MLPRegressor`, also scikit-learn's, or a pipeline or a search that has one at its
             end; fitted.
 
-        ax, **line_kw
+        ax : matplotlib Axes or array-like of such, default=None
             See :meth:`plot`.
 
         name : str, default=None
             What the legend calls it; None is the name of its class.
+
+        **line_kw : dict
+            See :meth:`plot`.
 
         Returns
         -------
@@ -86,7 +89,10 @@ class LossCurveDisplay:
         estimators : dict of str to estimator
             By their names in the legend, as in :meth:`from_estimator`.
 
-        ax, **line_kw
+        ax : matplotlib Axes or array-like of such, default=None
+            See :meth:`plot`.
+
+        **line_kw : dict
             See :meth:`plot`.
 
         Returns
@@ -106,7 +112,7 @@ class LossCurveDisplay:
             Where to plot: the losses into the first, the others as far as there are axes for them. None makes a new
             figure.
 
-        **line_kw
+        **line_kw : dict
             For `matplotlib.axes.Axes.plot`.
 
         Returns
