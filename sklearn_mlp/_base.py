@@ -2,7 +2,6 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from copy import deepcopy
 from functools import cache
 from numbers import Integral, Real
 
@@ -33,6 +32,7 @@ from sklearn_mlp._validation import (
     float_dtype,
     on_gpu,
     pack_parameters,
+    random_state_from,
     split_rows,
     to_host,
 )
@@ -264,6 +264,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         return other
 
     def _check_partial_fit(self):
+        # To validate 40 parameters takes longer than to train on a small batch: it is done when one of them changes.
+        validated = getattr(self, "_training_state", {}).get("parameters", [None] * len(self._parameter_constraints))
+        if any(now is not before for now, before in zip(self._parameter_values(), validated, strict=True)):
+            self._validate_params()
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.ema_decay is not None:
@@ -276,6 +280,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
                 "standardize_target=True is for fit: partial_fit does not see all of y, whose mean and standard "
                 "deviation it would need. Scale y, and use standardize_target=False."
             )
+
+    def _parameter_values(self):
+        return [getattr(self, name) for name in self._parameter_constraints]
 
     def _fit_on(self, device, X, y, sample_weight, incremental, own_validation, tasks, resume_from):
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental) and resume_from is None
@@ -299,11 +306,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         state = self._partial_fit_state() if incremental and goes_on else {}
         checkpoint = None if resume_from is None else read_checkpoint(resume_from)
         if checkpoint is not None:
-            random_state = np.random.RandomState()
-            random_state.set_state(checkpoint["random_state"])
+            random_state = random_state_from(checkpoint["random_state"])
             theta = empty_parameters(layer_sizes, dtype, self.normalization)
         else:
-            random_state = deepcopy(state.get("random_state")) or check_random_state(self.random_state)
+            goes_on_from = state.get("random_state")
+            random_state = random_state_from(goes_on_from) if goes_on_from else check_random_state(self.random_state)
             theta = self._first_parameters(layer_sizes, activations, loss, random_state, dtype, goes_on)
         random_state_before = random_state.get_state(legacy=False) if tasks.root is not None else None
         rows = validation = None
@@ -337,7 +344,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             of_data = X, target, sample_weight
             fit = StochasticFit(self, objective, of_data, rows, validation, bring_home, random_state)
             if incremental:
-                self._training_state = partial_fit_epoch(self, fit, state.get("training"))
+                state = partial_fit_epoch(self, fit, state.get("training"))
+                self._training_state = state | {"parameters": self._parameter_values()}
             else:
                 if checkpoint is not None:
                     fit.go_on_from(checkpoint["fit"])

@@ -215,7 +215,7 @@ def partial_fit_epoch(mlp, fit, state):
         "solver": mlp.solver,
         "training": training.state(),
         "seed": mlp.random_state if is_seeded else None,
-        "random_state": fit.random_state if is_seeded else None,
+        "random_state": fit.random_state.get_state(legacy=False) if is_seeded else None,
     }
 
 

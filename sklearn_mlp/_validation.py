@@ -44,10 +44,10 @@ def on_gpu(array):
 
 
 def check_arrays(device, **arrays):
-    """Refuse arrays in the memory of a GPU that are to be used on the CPU, masked values, and dates."""
+    """Refuse arrays in the memory of a GPU that are to be used on the CPU, masked values, and dates but as y."""
     for name, array in arrays.items():
         dates = [f"{where} is {dtype}" for where, dtype in _dtypes(array) if getattr(dtype, "kind", "") in ("m", "M")]
-        if dates:
+        if dates and not name.startswith("y"):
             raise ValueError(
                 f"{name} has dates or times: {', '.join(dates)}. Make numbers of them, such as the days since a date "
                 "or the hour of the day."
@@ -168,6 +168,13 @@ def check_normalization(normalization, hidden_layer_sizes, solver):
             "normalization='layer' makes a hidden layer of one neuron constant, as its mean is its value; got "
             f"hidden_layer_sizes={hidden_layer_sizes}. Use normalization='batch', or more neurons."
         )
+
+
+def random_state_from(state):
+    """A generator that goes on from what `RandomState.get_state` gave; a sixth of a deepcopy's time."""
+    random_state = np.random.RandomState(0)
+    random_state.set_state(state)
+    return random_state
 
 
 def check_batch_size(batch_size, n_rows):

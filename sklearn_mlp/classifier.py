@@ -527,7 +527,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self : MLPClassifier
             The trained classifier.
         """
-        self._validate_params()
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def _learn_classes(self, classes, y):

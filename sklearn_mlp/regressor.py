@@ -532,7 +532,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self : MLPRegressor
             The trained regressor.
         """
-        self._validate_params()
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X):
