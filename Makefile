@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # For each set of extras one stamp, which is made anew when the package's metadata change.
 INSTALLED = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-slow test-gpu cuda-check check bench clean
+.PHONY: demo test test-slow test-gpu cuda-check check docs bench clean
 
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
 	$(BIN)/python examples/digits_grid_search.py
@@ -21,16 +21,20 @@ test-gpu: $(call INSTALLED,test) $(call INSTALLED,cuda$(CUDA))  ## tests on an N
 
 cuda-check: $(call INSTALLED,cuda-check)  ## install what "make test" needs to compile the GPU's kernels without a GPU
 
-check: $(call INSTALLED,dev)  ## lint, formatting, types
+check: $(call INSTALLED,dev)  ## lint, formatting, types, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+docs: $(call INSTALLED,docs)  ## the site, into docs/_build/html; runs the gallery's examples
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
 bench: $(call INSTALLED,bench)  ## all benchmarks, against scikit-learn and, where installed, PyTorch and JAX
 	$(BIN)/python benchmarks/report.py
 
 clean:
-	rm -rf $(VENV) demo_output
+	rm -rf $(VENV) demo_output docs/_build docs/gallery docs/generated
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("sklearn_mlp needs Python 3.11 or newer: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'

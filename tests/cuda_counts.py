@@ -1,6 +1,6 @@
 """Print what an epoch on the GPU launches, copies and waits for, counted on the stand-in for CuPy.
 
-The table of docs/gpu.md is what it prints.
+The table of docs/guide/gpu.md is what it prints.
 """
 
 import sys

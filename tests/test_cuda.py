@@ -574,7 +574,7 @@ def test_the_documented_counts_are_those_of_the_stand_in(cupy, capsys):
     import cuda_counts
 
     cuda_counts.main(cupy)
-    assert capsys.readouterr().out in Path(__file__).parents[1].joinpath("docs", "gpu.md").read_text()
+    assert capsys.readouterr().out in Path(__file__).parents[1].joinpath("docs", "guide", "gpu.md").read_text()
 
 
 def test_digits(cupy):

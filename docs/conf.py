@@ -1,0 +1,83 @@
+"""Sphinx builds the site with `make docs`."""
+
+from sphinx_gallery.sorting import ExplicitOrder
+
+import sklearn_mlp
+
+project = "sklearn_mlp"
+author = "the sklearn_mlp developers"
+copyright = f"2026, {author}"
+version = release = sklearn_mlp.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+highlight_language = "none"
+extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 4
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "plot_gallery": True,
+    "reset_modules": ("matplotlib",),
+    "show_signature": False,
+    "write_computation_times": False,
+    "doc_module": "sklearn_mlp",
+    "backreferences_dir": "gallery/backreferences",
+    "within_subsection_order": ExplicitOrder(
+        [
+            "plot_digits_grid_search.py",
+            "plot_decision_boundaries.py",
+            "plot_hidden_units.py",
+            "plot_regularisation.py",
+            "plot_schedules.py",
+            "plot_early_stopping.py",
+            "plot_imbalance.py",
+            "plot_quantiles.py",
+            "plot_callbacks.py",
+            "plot_partial_fit.py",
+            "plot_text.py",
+            "plot_speed.py",
+            "plot_onnx.py",
+            "*",
+        ]
+    ),
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn_mlp"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "show_nav_level": 1,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 6,
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "monokai",
+}
+html_sidebars = {"index": [], "getting_started": [], "coming_from": [], "changelog": []}

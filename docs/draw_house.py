@@ -1,0 +1,147 @@
+"""Draw the figure of contributing.md: `python docs/draw_house.py` writes docs/figures/house.svg.
+
+The arrows are those of tests/test_architecture.py, floor by floor. It is an error if a file of the package has no place
+in the house, or if an arrow would point up. With the name of a folder, a PNG goes there as well.
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from draw_figures import FOLDER, arrow
+from matplotlib.patches import FancyBboxPatch, Polygon
+
+ROOT = Path(__file__).parents[1]
+WIDTH, COLUMNS = 17.4, 6
+ROW, TITLE, GAP = 0.95, 0.75, 1.0
+
+# Of each floor: title, colour, what it may know from outside, and its files in rows from the top.
+FLOORS = (
+    (
+        "beside the estimators",
+        "tab:purple",
+        "scikit-learn; in some files skl2onnx, PyTorch, Matplotlib",
+        (("__init__", "callbacks", "export", "_onnx", "plotting"),),
+    ),
+    (
+        "the estimators: labels, targets, parameters",
+        "tab:blue",
+        "scikit-learn",
+        (("classifier", "regressor", "_base"),),
+    ),
+    (
+        "a fit: checks, solvers, scores, callbacks, files",
+        "tab:cyan",
+        "scikit-learn",
+        (("_solvers", "_scoring", "_tasks", "_checkpoint", "_validation", "_version"),),
+    ),
+    (
+        "core: networks, losses, optimizers, the training loop",
+        "tab:orange",
+        "NumPy, SciPy",
+        (
+            ("core.lbfgs", "core.training"),
+            ("core.network", "core.optimizers", "core.normalization", "core.dense", "core.batches"),
+            ("core", "core.activations", "core.losses", "core.schedules", "core.parameters"),
+        ),
+    ),
+    (
+        "devices: arrays and kernels",
+        "tab:green",
+        "NumPy, SciPy; Numba in fused.py alone, CuPy in cuda/ alone",
+        (
+            ("devices", "devices.cpu", "devices.fused", "devices.rows"),
+            ("devices.cuda", "devices.cuda.kernels", "devices.cuda.rows"),
+        ),
+    ),
+)
+HANDED_DOWN = (
+    "fit(X, y), predict(X)",
+    "parameters, X, target, sample_weight",
+    "theta, batches",
+    "kernels by their names",
+)
+FLOOR_OF = {name: i for i, (*_, rows) in enumerate(FLOORS) for row in rows for name in row}
+
+
+def arrows():
+    """{(floor, floor): importing files} of the imports that the tests allow from one floor to another."""
+    tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text())
+    (table,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "MAY_IMPORT"
+    ]
+    assert set(table) == set(FLOOR_OF), set(table) ^ set(FLOOR_OF)
+    found = {}
+    for name, imports in table.items():
+        for imported in imports:
+            upper, lower = FLOOR_OF[name], FLOOR_OF[imported]
+            assert upper <= lower, f"{name} must not import {imported}, which is above it"
+            if upper < lower:
+                found.setdefault((upper, lower), set()).add(label(name))
+    return dict(sorted(found.items()))
+
+
+def label(name):
+    folder, _, file = name.rpartition(".")
+    if name in ("core", "devices", "devices.cuda"):
+        folder, file = name, "__init__"
+    return ("cuda/" if folder == "devices.cuda" else "") + f"{file}.py"
+
+
+def house():
+    heights = [TITLE + ROW * len(rows) for *_, rows in FLOORS]
+    tops = [2.2 + sum(heights[:i]) + GAP * i for i in range(len(FLOORS))]
+    bottom = tops[-1] + heights[-1]
+    fig, ax = plt.subplots(figsize=(10.8, 8.4))
+    ax.set(xlim=(-2.3, WIDTH + 2.3), ylim=(bottom + 0.2, 0))
+    ax.axis("off")
+    roof = [(-0.4, tops[0] - 0.35), (WIDTH / 2, 0.1), (WIDTH + 0.4, tops[0] - 0.35)]
+    ax.add_patch(Polygon(roof, closed=True, facecolor="0.93", edgecolor="0.35", linewidth=1.6))
+    ax.text(WIDTH / 2, 1.35, "from sklearn_mlp import MLPClassifier", ha="center", va="center", family="monospace")
+
+    for (title, colour, outside, rows), top, height in zip(FLOORS, tops, heights, strict=True):
+        style = {"boxstyle": "round,pad=0,rounding_size=0.2", "edgecolor": colour}
+        ax.add_patch(FancyBboxPatch((0, top), WIDTH, height, facecolor=(colour, 0.13), linewidth=1.8, **style))
+        ax.text(0.25, top + 0.4, title, ha="left", va="center", fontsize=10.5, fontweight="bold")
+        ax.text(WIDTH - 0.25, top + 0.4, outside, ha="right", va="center", fontsize=8.5, style="italic", color="0.25")
+        width = (WIDTH - 0.3) / COLUMNS
+        for i, row in enumerate(rows):
+            for j, name in enumerate(row):
+                x, y = 0.25 + j * width, top + TITLE + i * ROW
+                ax.add_patch(FancyBboxPatch((x, y), width - 0.2, 0.72, facecolor="white", linewidth=1.0, **style))
+                middle = x + (width - 0.2) / 2
+                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=7.3)
+
+    n_beside = dict.fromkeys(range(len(FLOORS)), 0)
+    for (upper, lower), files in arrows().items():
+        start, end = tops[upper] + heights[upper], tops[lower]
+        if lower == upper + 1:
+            arrow(ax, (WIDTH / 2, start + 0.05), (WIDTH / 2, end - 0.05), linewidth=2.2, mutation_scale=18)
+            text = HANDED_DOWN[upper]
+            ax.text(WIDTH / 2 + 0.4, (start + end) / 2, text, ha="left", va="center", fontsize=9.5, color="0.2")
+        else:
+            # Past the floors in between, outside the walls: left from the uppermost floor, right from the next.
+            wall, outwards = ((0, -1), (WIDTH, 1))[upper]
+            x = wall + outwards * (0.6 + 1.05 * n_beside[upper])
+            start, end, colour = start - 0.35 - 0.2 * n_beside[upper], end + 0.4, FLOORS[upper][1]
+            ax.plot([wall, x, x], [start, start, end], color=colour, linewidth=1.6)
+            arrow(ax, (x, end), (wall + 0.02 * outwards, end), colour, linewidth=1.6)
+            style = {"rotation": 90, "ha": "center", "va": "center", "family": "monospace", "fontsize": 8}
+            ax.text(x + 0.35 * outwards, (start + end) / 2, ", ".join(sorted(files)), color=colour, **style)
+            n_beside[upper] += 1
+    return fig
+
+
+def main():
+    plt.rcParams["svg.hashsalt"] = "house"
+    fig = house()
+    fig.savefig(FOLDER / "house.svg", metadata={"Date": None})
+    for folder in sys.argv[1:]:
+        fig.savefig(Path(folder) / "house.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()
