@@ -1,8 +1,12 @@
 """Sphinx builds the site with `make docs`."""
 
 from sphinx_gallery.sorting import ExplicitOrder
+from threadpoolctl import threadpool_limits
 
 import sklearn_mlp
+
+# Two threads that wait for each other make the examples many times as slow where another process is busy.
+threadpool_limits(1, user_api="blas")
 
 project = "sklearn_mlp"
 author = "the sklearn_mlp developers"

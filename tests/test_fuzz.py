@@ -241,7 +241,7 @@ def test_a_good_fit_or_an_error_that_names_the_culprit(estimator):
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
 def test_many_more(estimator):
-    @settings(max_examples=2500, **SETTINGS | {"derandomize": False})
+    @settings(max_examples=2500, **SETTINGS)
     @given(parameters(estimator), data())
     def check(params, case):
         outcome(estimator, params, case)
