@@ -13,7 +13,7 @@ from draw_figures import FOLDER, arrow
 from matplotlib.patches import FancyBboxPatch, Polygon
 
 ROOT = Path(__file__).parents[1]
-WIDTH, COLUMNS = 17.4, 6
+WIDTH, COLUMNS = 13.6, 4
 ROW, TITLE, GAP = 0.95, 0.75, 1.0
 
 # Of each floor: title, colour, what it may know from outside, and its files in rows from the top.
@@ -21,8 +21,8 @@ FLOORS = (
     (
         "beside the estimators",
         "tab:purple",
-        "scikit-learn; in some files skl2onnx, PyTorch, Matplotlib",
-        (("__init__", "callbacks", "export", "_onnx", "plotting"),),
+        "scikit-learn, skl2onnx, PyTorch, Matplotlib",
+        (("__init__", "callbacks", "plotting"), ("export", "_onnx")),
     ),
     (
         "the estimators: labels, targets, parameters",
@@ -34,22 +34,23 @@ FLOORS = (
         "a fit: checks, solvers, scores, callbacks, files",
         "tab:cyan",
         "scikit-learn",
-        (("_solvers", "_scoring", "_tasks", "_checkpoint", "_validation", "_version"),),
+        (("_solvers", "_scoring", "_tasks", "_checkpoint"), ("_validation", "_version")),
     ),
     (
-        "core: networks, losses, optimizers, the training loop",
+        "core: networks, losses, the training loop",
         "tab:orange",
         "NumPy, SciPy",
         (
             ("core.lbfgs", "core.training"),
-            ("core.network", "core.optimizers", "core.normalization", "core.dense", "core.batches"),
-            ("core", "core.activations", "core.losses", "core.schedules", "core.parameters"),
+            ("core.network", "core.optimizers", "core.normalization", "core.dense"),
+            ("core.batches", "core.activations", "core.losses", "core.schedules"),
+            ("core.parameters", "core"),
         ),
     ),
     (
-        "devices: arrays and kernels",
+        "devices: kernels",
         "tab:green",
-        "NumPy, SciPy; Numba in fused.py alone, CuPy in cuda/ alone",
+        "NumPy, SciPy, Numba (fused.py), CuPy (cuda/)",
         (
             ("devices", "devices.cpu", "devices.fused", "devices.rows"),
             ("devices.cuda", "devices.cuda.kernels", "devices.cuda.rows"),
@@ -95,12 +96,20 @@ def house():
     heights = [TITLE + ROW * len(rows) for *_, rows in FLOORS]
     tops = [2.2 + sum(heights[:i]) + GAP * i for i in range(len(FLOORS))]
     bottom = tops[-1] + heights[-1]
-    fig, ax = plt.subplots(figsize=(10.8, 8.4))
+    fig, ax = plt.subplots(figsize=(8.4, 9.0))
     ax.set(xlim=(-2.3, WIDTH + 2.3), ylim=(bottom + 0.2, 0))
     ax.axis("off")
     roof = [(-0.4, tops[0] - 0.35), (WIDTH / 2, 0.1), (WIDTH + 0.4, tops[0] - 0.35)]
     ax.add_patch(Polygon(roof, closed=True, facecolor="0.93", edgecolor="0.35", linewidth=1.6))
-    ax.text(WIDTH / 2, 1.35, "from sklearn_mlp import MLPClassifier", ha="center", va="center", family="monospace")
+    ax.text(
+        WIDTH / 2,
+        1.35,
+        "from sklearn_mlp import MLPClassifier",
+        ha="center",
+        va="center",
+        family="monospace",
+        fontsize=9,
+    )
 
     for (title, colour, outside, rows), top, height in zip(FLOORS, tops, heights, strict=True):
         style = {"boxstyle": "round,pad=0,rounding_size=0.2", "edgecolor": colour}
@@ -113,15 +122,16 @@ def house():
                 x, y = 0.25 + j * width, top + TITLE + i * ROW
                 ax.add_patch(FancyBboxPatch((x, y), width - 0.2, 0.72, facecolor="white", linewidth=1.0, **style))
                 middle = x + (width - 0.2) / 2
-                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=7.3)
+                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=8)
 
     n_beside = dict.fromkeys(range(len(FLOORS)), 0)
     for (upper, lower), files in arrows().items():
         start, end = tops[upper] + heights[upper], tops[lower]
         if lower == upper + 1:
-            arrow(ax, (WIDTH / 2, start + 0.05), (WIDTH / 2, end - 0.05), linewidth=2.2, mutation_scale=18)
+            x = WIDTH / 3
+            arrow(ax, (x, start + 0.05), (x, end - 0.05), linewidth=2.2, mutation_scale=18)
             text = HANDED_DOWN[upper]
-            ax.text(WIDTH / 2 + 0.4, (start + end) / 2, text, ha="left", va="center", fontsize=9.5, color="0.2")
+            ax.text(x + 0.4, (start + end) / 2, text, ha="left", va="center", fontsize=9.5, color="0.2")
         else:
             # Past the floors in between, outside the walls: left from the uppermost floor, right from the next.
             wall, outwards = ((0, -1), (WIDTH, 1))[upper]

@@ -119,7 +119,7 @@ def test_an_epoch_does_not_wait(real_cupy):
     batches = Batches(device, held, LABELS, None, dtype=np.float32, batch_size=100, rows=np.arange(len(DIGITS)))
 
     def steps():
-        for X, y, sample_weight, total_weight in batches:
+        for X, y, sample_weight, total_weight, _ in batches:
             objective.backpropagate(X, y, sample_weight, 1 / total_weight, len(y))
             optimizer.step(objective.grad.vector, 1e-3, 1e-6, objective.loss, len(y))
 
