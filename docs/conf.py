@@ -38,15 +38,10 @@ numpydoc_xref_param_type = False
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"/plot_",
     "abort_on_example_error": True,
-    "show_memory": False,
-    "plot_gallery": True,
     "reset_modules": ("matplotlib",),
     "show_signature": False,
     "write_computation_times": False,
-    "doc_module": "sklearn_mlp",
-    "backreferences_dir": "gallery/backreferences",
     "within_subsection_order": ExplicitOrder(
         [
             "plot_digits_grid_search.py",

@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from functools import cache
 from numbers import Integral, Real
+from operator import is_not
 
 import numpy as np
 from scipy.sparse import issparse
@@ -265,8 +266,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _check_partial_fit(self):
         # To validate 40 parameters takes longer than to train on a small batch: it is done when one of them changes.
-        validated = getattr(self, "_training_state", {}).get("parameters", [None] * len(self._parameter_constraints))
-        if any(now is not before for now, before in zip(self._parameter_values(), validated, strict=True)):
+        validated = getattr(self, "_training_state", {}).get("parameters")
+        if validated is None or any(map(is_not, self._parameter_values(), validated)):
             self._validate_params()
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")

@@ -30,7 +30,6 @@ def test_links_within_the_repository_lead_somewhere(page):
         if target.startswith("http"):
             continue
         # Pages of the gallery are made of its examples.
-        path = page.parent / target
-        if "gallery/plot_" in target:
-            path = ROOT / "examples" / "gallery" / Path(target).with_suffix(".py").name
+        example = ROOT / "examples" / "gallery" / Path(target).with_suffix(".py").name
+        path = example if "gallery/plot_" in target else page.parent / target
         assert path.exists(), target
