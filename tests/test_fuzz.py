@@ -169,6 +169,10 @@ WEIGHT_KINDS = {
 }
 
 
+def mostly(kinds, usual):
+    return st.one_of(st.just(usual), st.just(usual), st.sampled_from(sorted(kinds)))
+
+
 @st.composite
 def data(draw):
     n_rows = draw(st.sampled_from([1, 2, 3, 20, 21]))
@@ -176,7 +180,6 @@ def data(draw):
     for value in draw(st.lists(SPECIAL, max_size=2)):
         X[draw(st.integers(0, n_rows - 1)), draw(st.integers(0, 2))] = value
     y = np.arange(n_rows)
-    mostly = lambda kinds, usual: st.one_of(st.just(usual), st.just(usual), st.sampled_from(sorted(kinds)))  # noqa: E731
     kinds = draw(st.tuples(mostly(X_KINDS, "float32"), mostly(Y_KINDS, "classes"), mostly(WEIGHT_KINDS, "none")))
     return n_rows, X, y, kinds
 
@@ -228,20 +231,10 @@ SETTINGS = {
 }
 
 
+@pytest.mark.parametrize("n_examples", [100, pytest.param(2500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-def test_a_good_fit_or_an_error_that_names_the_culprit(estimator):
-    @settings(max_examples=100, **SETTINGS)
-    @given(parameters(estimator), data())
-    def check(params, case):
-        outcome(estimator, params, case)
-
-    check()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-def test_many_more(estimator):
-    @settings(max_examples=2500, **SETTINGS)
+def test_a_good_fit_or_an_error_that_names_the_culprit(estimator, n_examples):
+    @settings(max_examples=n_examples, **SETTINGS)
     @given(parameters(estimator), data())
     def check(params, case):
         outcome(estimator, params, case)
