@@ -2,6 +2,7 @@ PYTHON ?= python3
 CUDA ?= 12
 VENV := .venv
 BIN := $(VENV)/bin
+PARALLEL := -n auto --dist worksteal
 # For each set of extras one stamp, which is made anew when the package's metadata change.
 INSTALLED = $(VENV)/.installed-$(1)
 
@@ -11,10 +12,10 @@ demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit
 	$(BIN)/python examples/digits_grid_search.py
 
 test: $(call INSTALLED,test)  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(call INSTALLED,test)  ## the tests that go through all cases of what the others sample
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(PARALLEL) -m slow
 
 test-gpu: $(call INSTALLED,test) $(call INSTALLED,cuda$(CUDA))  ## tests on an NVIDIA GPU; with a driver of CUDA 13: CUDA=13
 	$(BIN)/python -m pytest -m gpu

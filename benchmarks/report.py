@@ -30,7 +30,7 @@ scikit-learn's predict, which fills gigabytes of new memory, by more. It was: {m
 
 A step is one mini-batch, with everything that an epoch does for it. *bare products* are X W, Xᵀ dZ and dZ Wᵀ of each
 layer and nothing else: no training can be faster. What was done for PyTorch and JAX to be at their best is in
-`benchmarks/peers.py`.
+`benchmarks/peers.py`; for sparse X there is none of either.
 
 | Adam; float32 unless noted | scikit-learn / ours | PyTorch / ours | JAX / ours | ours / bare products |
 |---|---|---|---|---|

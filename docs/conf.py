@@ -1,5 +1,7 @@
 """Sphinx builds the site with `make docs`."""
 
+from pathlib import Path
+
 from sphinx_gallery.sorting import ExplicitOrder
 from threadpoolctl import threadpool_limits
 
@@ -32,6 +34,7 @@ myst_heading_anchors = 4
 
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
@@ -39,6 +42,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "gallery",
     "abort_on_example_error": True,
+    "capture_repr": (),
+    "remove_config_comments": True,
     "reset_modules": ("matplotlib",),
     "show_signature": False,
     "write_computation_times": False,
@@ -79,4 +84,5 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars = {"index": [], "getting_started": [], "coming_from": [], "changelog": []}
+# The pages of the top level have none beside them.
+html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md")} | {"gallery/*": []}

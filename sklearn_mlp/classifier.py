@@ -25,7 +25,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Minimises the log-loss of a fully connected network. The constructor, the fitted attributes and, for the same seed,
     the model are those of :class:`sklearn.neural_network.MLPClassifier`; what differs is listed in
-    ``docs/differences.md``.
+    :doc:`docs/differences.md </differences>`.
 
     Parameters
     ----------
@@ -92,14 +92,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The exponent of 'invscaling'. Ignored by all else.
 
     max_iter : int, default=200
-        The most epochs ('sgd', 'adam': passes over the data) or iterations ('lbfgs').
+        The most epochs (passes over the data), or iterations of 'lbfgs'.
 
     shuffle : bool, default=True
         Whether the samples are put in a new order before each epoch. Ignored by 'lbfgs'.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the initial weights, the validation set of `early_stopping` and the order of the samples. The same
-        int gives the same model at every fit.
+        Draws the initial weights, the validation set of `early_stopping`, the order of the samples and what dropout
+        drops. The same int gives the same model at every fit.
 
     tol : float, default=1e-4
         What counts as an improvement of the training loss (or, with `early_stopping`, of the validation score). For
@@ -317,10 +317,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        linear units (ELUs)", ICLR 2016. :arxiv:`1511.07289`
     .. [7] G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks", NeurIPS 2017.
        :arxiv:`1706.02515`
-    .. [8] D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", 2016. :arxiv:`1606.08415`
-    .. [9] D. Misra, "Mish: A self regularized non-monotonic activation function", BMVC 2020. :arxiv:`1908.08681`
-    .. [10] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015. :arxiv:`1502.01852`
-    .. [11] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019. :arxiv:`1711.05101`
+    .. [8] D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", 2016.
+       :arxiv:`1606.08415`
+    .. [9] D. Misra, "Mish: A self regularized non-monotonic activation function", BMVC 2020.
+       :arxiv:`1908.08681`
+    .. [10] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
+       :arxiv:`1502.01852`
+    .. [11] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+       :arxiv:`1711.05101`
     .. [12] I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts", ICLR 2017.
        :arxiv:`1608.03983`
     .. [13] L. N. Smith and N. Topin, "Super-convergence: Very fast training of neural networks using large learning
@@ -337,10 +341,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        Control and Optimization 30, 1992.
     .. [19] S. Ioffe and C. Szegedy, "Batch normalization: Accelerating deep network training by reducing internal
        covariate shift", ICML 2015. :arxiv:`1502.03167`
-    .. [20] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016. :arxiv:`1607.06450`
+    .. [20] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016.
+       :arxiv:`1607.06450`
     .. [21] K. Jordan, Y. Jin, V. Boza, J. You, F. Cesista, L. Newhouse and J. Bernstein, "Muon: An optimizer for hidden
        layers in neural networks", 2024. https://kellerjordan.github.io/posts/muon/
-    .. [22] J. Liu et al., "Muon is scalable for LLM training", 2025. :arxiv:`2502.16982`
+    .. [22] J. Liu et al., "Muon is scalable for LLM training", 2025.
+       :arxiv:`2502.16982`
 
     Examples
     --------

@@ -60,6 +60,11 @@ def each_device(request, monkeypatch):
     return device
 
 
+def pytest_collection_modifyitems(items):
+    """Put the longest first: where tests run in parallel, they would run alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_examples.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_blas_thread():
     """Two BLAS threads that wait for each other take 60 times as long where another process is busy."""

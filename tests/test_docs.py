@@ -13,7 +13,7 @@ PAGES = [ROOT / "README.md"] + [
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page, tmp_path, monkeypatch):
     """The blocks of a page run one after the other in one namespace."""
     monkeypatch.chdir(tmp_path)
@@ -24,7 +24,7 @@ def test_blocks_run(page, tmp_path, monkeypatch):
         exec(compile("\n" * line + block["code"], str(page), "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_repository_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if target.startswith("http"):

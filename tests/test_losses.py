@@ -73,7 +73,6 @@ def test_a_wide_huber_is_the_squared_error():
         ("gamma", {}, np.mean),
         ("tweedie", {}, np.mean),
     ],
-    ids=str,
 )
 def test_what_a_constant_model_predicts(loss, params, expected):
     nothing = np.zeros((len(Y), 1))

@@ -161,7 +161,7 @@ def test_partial_fit(data, solver, weighted):
         {"tol": 0.1, "max_iter": 1000, "solver": "sgd", "learning_rate": "adaptive"},
         {"n_iter_no_change": 1},
         {"early_stopping": True, "validation_fraction": 0.5, "n_iter_no_change": 1},
-        {"random_state": lambda: np.random.RandomState(7)},
+        pytest.param({"random_state": lambda: np.random.RandomState(7)}, id="a generator"),
         {"solver": "lbfgs", "max_fun": 5},
         {"solver": "lbfgs", "tol": 0.5, "max_iter": 100},
     ],

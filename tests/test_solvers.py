@@ -151,7 +151,7 @@ def half_cosine(start, end, p):
             np.where(P < 0.3, half_cosine(0.04, 1, P / 0.3), half_cosine(1, 4e-6, (P - 0.3) / 0.7)),
         ),
         ({"learning_rate": "one_cycle", "warmup_fraction": 0.0}, half_cosine(1, 4e-6, P)),
-        ({"learning_rate": lambda p: (1 - p) ** 2}, (1 - P) ** 2),
+        pytest.param({"learning_rate": lambda p: (1 - p) ** 2}, (1 - P) ** 2, id="callable"),
     ],
     ids=lambda value: str(value)[:50],
 )

@@ -16,6 +16,7 @@ them is least sure of.
 # the end of its schedule. The scaler is a step of the pipeline, so each fold scales by the samples that it is trained
 # on.
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits

