@@ -1,9 +1,9 @@
 """What dropout, normalisation and the newer solvers add to a training step, ours and PyTorch's.
 
 The network of the tabular workload. All train in one process in turn, several times over, and the minimum of each is
-compared; otherwise as `benchmarks/training.py`. PyTorch is left out where it is not installed. Its Muon makes the
-momentum orthogonal in bfloat16, which NumPy does not have; ours does in the dtype of training. On a processor with
-instructions for bfloat16 a product of 256×256 takes 46 µs in it and 140 µs in float32, and a step of Muon has thirty.
+compared; otherwise as `benchmarks/training.py`. PyTorch is left out where it is not installed. Its Muon would make the
+momentum orthogonal in bfloat16, which NumPy does not have; here it does in float32, as ours. (With bfloat16 its step
+takes a third of the time on a processor that has instructions for it, and many times as long on one that has not.)
 
 Run with `make bench`, or `python benchmarks/modern.py`.
 """

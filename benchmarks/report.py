@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import breakdown
+import fits
 import matplotlib
 
 matplotlib.use("Agg")
@@ -38,10 +39,20 @@ layer and nothing else: no training can be faster. What was done for PyTorch and
 
 ![Time of a training step relative to the bare products](benchmarks.svg)
 
+## Fits as their users write them
+
+Time relative to ours, of a fit of a new model and, after the slash, of each epoch after the first
+(`benchmarks/fits.py`; Adam, one hidden layer of 100, batches of 200, float32; Keras with JAX, which compiles the
+network anew in each fit):
+
+| | ours | scikit-learn | skorch | Keras |
+|---|---|---|---|---|
+{fits}
+
 ## Dropout, normalisation, solvers
 
 A step of the network {modern_workload} (`benchmarks/modern.py`; PyTorch
-eager with the same layers and solver; its Muon multiplies in bfloat16, ours in float32):
+eager with the same layers and solver; Muon in float32 in both):
 
 | | step / Adam's step | PyTorch / ours |
 |---|---|---|
@@ -91,7 +102,7 @@ def machine():
     blas = {f"{pool['internal_api']} {pool['version']} ({pool['architecture']}, {pool['num_threads']} threads)"
             for pool in threadpool_info() if pool["user_api"] == "blas"}  # fmt: skip
     packages = []
-    for name in ("numpy", "scikit-learn", "numba", "torch", "jax"):
+    for name in ("numpy", "scikit-learn", "numba", "torch", "jax", "skorch", "keras"):
         try:
             packages.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -121,6 +132,12 @@ def plot(results):
     figure.savefig(DOCS / "benchmarks.svg", metadata={"Date": None})
 
 
+def fits_row(what, results):
+    fit, epoch, _ = results["ours"]
+    times = [results.get(name) for name in ("ours", "scikit-learn", "skorch", "Keras")]
+    return f"| {what} | " + " | ".join(f"{t[0] / fit:.1f} / {t[1] / epoch:.1f}" if t else "-" for t in times) + " |"
+
+
 def main(repeat=5):
     results = list(training.main(repeat))
 
@@ -139,6 +156,7 @@ def main(repeat=5):
         machine=machine(),
         repeat=repeat,
         training="\n".join(training_rows),
+        fits="\n".join(fits_row(what, results) for what, results in fits.main(repeat)),
         modern_workload=modern.WORKLOAD,
         modern="\n".join(
             f"| {name} | {to_plain:.2f} | {f'{to_torch:.2f}' if to_torch else '-'} |"

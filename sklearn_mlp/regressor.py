@@ -613,25 +613,39 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return float(np.mean(self.target_scale_**power))
 
     def _check_scale(self, objective, target, sample_weight):
-        if self.standardize_target or self.out_activation_ != "identity":
+        if self.standardize_target:
             return
         y = objective.device.home(target)
         mean, deviation = y.mean(axis=0), y.std(axis=0)
-        size = np.maximum(np.abs(mean), deviation)
-        if np.all((size <= 10) & ((deviation >= 0.1) | (deviation == 0))):
-            return
         constant = mean
-        if self.loss in ("absolute_error", "quantile"):
-            levels = np.broadcast_to(self.quantile if self.loss == "quantile" else 0.5, y.shape[1])
-            columns = zip(y.T, levels, strict=True)
-            constant = np.array([np.quantile(column, level) for column, level in columns], y.dtype)
+        if self.out_activation_ == "exp":
+            suits = (mean >= 0.1) & (mean <= 10)
+            constant = np.log(np.maximum(mean, np.finfo(y.dtype).tiny))
+            # Counts are often hard to tell from their mean; only to be worse than that is a sign.
+            enough = 1.0
+            remedy = (
+                "targets with a mean of about 1. Divide y by its standard deviation, as sklearn.compose."
+                "TransformedTargetRegressor does with transformer=StandardScaler(with_mean=False)."
+            )
+        else:
+            suits = (np.maximum(np.abs(mean), deviation) <= 10) & ((deviation >= 0.1) | (deviation == 0))
+            if self.loss in ("absolute_error", "quantile"):
+                levels = np.broadcast_to(self.quantile if self.loss == "quantile" else 0.5, y.shape[1])
+                columns = zip(y.T, levels, strict=True)
+                constant = np.array([np.quantile(column, level) for column, level in columns], y.dtype)
+            enough = 0.9
+            remedy = (
+                "targets of about 0 and 1. Set standardize_target=True, or wrap the model in "
+                "sklearn.compose.TransformedTargetRegressor."
+            )
+        if suits.all():
+            return
         of_constant = objective.of_constant(constant, target, sample_weight)
-        if self.loss_ > 0.9 * of_constant:
+        if self.loss_ > enough * of_constant:
             warn(
                 f"The training loss, {self.loss_:.3g}, is not clearly better than the {of_constant:.3g} of a constant "
                 f"prediction. The scale of y can be the reason: its mean is {_short(mean)} and its standard deviation "
-                f"{_short(deviation)}, and the solvers' steps suit targets of about 0 and 1. Set "
-                "standardize_target=True, or wrap the model in sklearn.compose.TransformedTargetRegressor.",
+                f"{_short(deviation)}, and the solvers' steps suit {remedy}",
                 ConvergenceWarning,
             )
 

@@ -126,6 +126,28 @@ def test_no_warning_where_training_works():
     MLPRegressor(random_state=0, max_iter=20).fit(X, np.full(len(Y), 3.0))
 
 
+@IGNORE
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
+@pytest.mark.parametrize("unit", [1e-4, 1e3])
+def test_a_hopeless_mean_is_told(unit, loss):
+    y = unit * Y / Y.mean()
+    model = MLPRegressor(loss, random_state=0, max_iter=20)
+    with pytest.warns(ConvergenceWarning, match=r"mean of about 1\. Divide y by its standard deviation"):
+        model.fit(X, y)
+    wrapped = TransformedTargetRegressor(model.set_params(max_iter=300), transformer=StandardScaler(with_mean=False))
+    assert wrapped.fit(X, y).score(X, y) > 0.3
+
+
+@IGNORE
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
+def test_no_warning_where_counts_are_rare_or_many(loss):
+    """The features say little about them, so that no loss is much better than that of the mean."""
+    rng = np.random.default_rng(0)
+    for mean in (0.05, 20):
+        y = rng.poisson(mean, 2000) + (1e-3 if loss == "gamma" else 0)
+        MLPRegressor(loss, random_state=0, learning_rate_init=0.01).fit(rng.standard_normal((2000, 4)), y)
+
+
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
 def test_losses_of_exp_are_refused(loss):
     with pytest.raises(ValueError, match=f"standardize_target=True is not for loss='{loss}', which takes y as it is"):

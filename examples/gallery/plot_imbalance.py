@@ -111,9 +111,9 @@ for i, name in enumerate([*variants, "class_weight, taken out again"]):
     if name in variants:
         PrecisionRecallDisplay.from_predictions(truth, p, ax=left, curve_kwargs={"color": f"C{i}", "label": name})
         at_half = recall_score(truth, predicted), precision_score(truth, predicted)
-        left.plot(*at_half, "o", color=f"C{i}", markeredgecolor="black", zorder=3)
+        left.plot(*at_half, "o", markersize=9 - 2 * i, color=f"C{i}", markeredgecolor="black", zorder=3)
     CalibrationDisplay.from_predictions(truth, p, n_bins=8, strategy="quantile", name=name, ax=right, color=f"C{i}")
-left.set(xlabel="recall", ylabel="precision", title="precision and recall; dots: one half")
+left.set(xlabel="recall", ylabel="precision", xlim=(0.01, 1), title="precision and recall; dots: one half")
 left.legend(frameon=False)
 right.set(xlabel="predicted probability", ylabel="share that died", title="calibration, in eighths of the occupants")
 right.set(xscale="log", yscale="log", xlim=(5e-4, 1), ylim=(5e-4, 1))
