@@ -122,7 +122,7 @@ def house():
                 x, y = 0.25 + j * width, top + TITLE + i * ROW
                 ax.add_patch(FancyBboxPatch((x, y), width - 0.2, 0.72, facecolor="white", linewidth=1.0, **style))
                 middle = x + (width - 0.2) / 2
-                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=8)
+                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=7.5)
 
     n_beside = dict.fromkeys(range(len(FLOORS)), 0)
     for (upper, lower), files in arrows().items():
@@ -139,8 +139,8 @@ def house():
             start, end, colour = start - 0.35 - 0.2 * n_beside[upper], end + 0.4, FLOORS[upper][1]
             ax.plot([wall, x, x], [start, start, end], color=colour, linewidth=1.6)
             arrow(ax, (x, end), (wall + 0.02 * outwards, end), colour, linewidth=1.6)
-            style = {"rotation": 90, "ha": "center", "va": "center", "family": "monospace", "fontsize": 8}
-            ax.text(x + 0.35 * outwards, (start + end) / 2, ", ".join(sorted(files)), color=colour, **style)
+            style = {"rotation": 90, "ha": "center", "va": "center", "family": "monospace", "fontsize": 7}
+            ax.text(x + 0.35 * outwards, (start + end) / 2 + 0.2, ", ".join(sorted(files)), color=colour, **style)
             n_beside[upper] += 1
     return fig
 
