@@ -62,7 +62,8 @@ def each_device(request, monkeypatch):
 
 def pytest_collection_modifyitems(items):
     """Put the longest first: where tests run in parallel, they would run alone at the end."""
-    items.sort(key=lambda item: item.path.name != "test_examples.py")
+    first = ["test_examples.py", "test_cuda_compile.py"]
+    items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -126,7 +126,7 @@ class CPU:
     def matmul(A: Any, B: Array, out: Array) -> None:
         """out <- A B, with A dense or a SciPy sparse matrix."""
         if isinstance(A, np.ndarray):
-            A.dot(B, out)  # half a microsecond less than np.matmul
+            A.dot(B, out)  # np.matmul takes 1.5 times as long for 64 × 10 by 10 × 32
         else:
             out[...] = A @ B
 
