@@ -24,8 +24,8 @@ CONTESTANTS = ["products", "ours", "JAX", "PyTorch", "scikit-learn"]
 TEXT = """# Benchmarks
 
 Written by `make bench`. All figures are ratios of times that were taken in turn; the minimum of {repeat} runs is
-compared. The machine is shared with others, so a ratio moves by a tenth from one run to the next; that of
-scikit-learn's predict, which fills gigabytes of new memory, by more. It was: {machine}.
+compared. The machine is shared with others, so a ratio moves by a tenth from one run to the next, and some by more:
+scikit-learn's predict, which fills gigabytes of new memory, and the recipes with dropout. It was: {machine}.
 
 ## Training
 
