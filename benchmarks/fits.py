@@ -12,6 +12,7 @@ import importlib.util
 import os
 import time
 import warnings
+from functools import partial
 
 import numpy as np
 import sklearn.neural_network
@@ -27,15 +28,15 @@ os.environ["KERAS_BACKEND"] = "jax"
 WIDTH, BATCH_SIZE = 100, 200
 
 
-def prepare_estimator(module, X, n_epochs):
+def prepare_estimator(module, n_features, n_epochs):
     return module.MLPClassifier((WIDTH,), batch_size=BATCH_SIZE, max_iter=n_epochs, tol=0, n_iter_no_change=np.inf)
 
 
-def prepare_skorch(X, n_epochs):
+def prepare_skorch(n_features, n_epochs):
     import torch
     from skorch import NeuralNetClassifier
 
-    module = torch.nn.Sequential(torch.nn.Linear(X.shape[1], WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, 10))
+    module = torch.nn.Sequential(torch.nn.Linear(n_features, WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, 10))
     return NeuralNetClassifier(
         module,
         criterion=torch.nn.CrossEntropyLoss,
@@ -49,7 +50,7 @@ def prepare_skorch(X, n_epochs):
     )
 
 
-def prepare_keras(X, n_epochs):
+def prepare_keras(n_features, n_epochs):
     import keras
 
     class Classifier:
@@ -64,12 +65,18 @@ def prepare_keras(X, n_epochs):
     return Classifier()
 
 
+def time_of_fit(prepare, X, y, n_epochs):
+    start = time.perf_counter()
+    prepare(X.shape[1], n_epochs).fit(X, y)
+    return time.perf_counter() - start
+
+
 def main(repeat=5):
     """Yield (what was fitted, {contestant: (seconds of a fit, seconds of each epoch after the first, accuracy)})."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     contestants = {
-        "ours": lambda X, n_epochs: prepare_estimator(sklearn_mlp, X, n_epochs),
-        "scikit-learn": lambda X, n_epochs: prepare_estimator(sklearn.neural_network, X, n_epochs),
+        "ours": partial(prepare_estimator, sklearn_mlp),
+        "scikit-learn": partial(prepare_estimator, sklearn.neural_network),
     }
     if importlib.util.find_spec("skorch"):
         contestants["skorch"] = prepare_skorch
@@ -81,20 +88,14 @@ def main(repeat=5):
     ):
         X = (X / scale).astype(np.float32)
         X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
-
-        def timed(prepare, n_epochs, data=(X_train, y_train)):
-            start = time.perf_counter()
-            prepare(data[0], n_epochs).fit(*data)
-            return time.perf_counter() - start
-
         runs = {
-            (name, epochs): lambda prepare=prepare, epochs=epochs, timed=timed: timed(prepare, epochs)
+            (name, epochs): partial(time_of_fit, prepare, X_train, y_train, epochs)
             for name, prepare in contestants.items()
             for epochs in (1, n_epochs)
         }
         accuracies = {}
         for name, prepare in contestants.items():
-            model = prepare(X_train, n_epochs)
+            model = prepare(X.shape[1], n_epochs)
             model.fit(X_train, y_train)
             accuracies[name] = model.score(X_test, y_test)
         seconds = {run: min(times) for run, times in interleave(runs, repeat).items()}

@@ -617,10 +617,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return
         y = objective.device.home(target)
         mean, deviation = y.mean(axis=0), y.std(axis=0)
-        constant = mean
         if self.out_activation_ == "exp":
             suits = (mean >= 0.1) & (mean <= 10)
-            constant = np.log(np.maximum(mean, np.finfo(y.dtype).tiny))
             # Counts are often hard to tell from their mean; only to be worse than that is a sign.
             enough = 1.0
             remedy = (
@@ -629,10 +627,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         else:
             suits = (np.maximum(np.abs(mean), deviation) <= 10) & ((deviation >= 0.1) | (deviation == 0))
-            if self.loss in ("absolute_error", "quantile"):
-                levels = np.broadcast_to(self.quantile if self.loss == "quantile" else 0.5, y.shape[1])
-                columns = zip(y.T, levels, strict=True)
-                constant = np.array([np.quantile(column, level) for column, level in columns], y.dtype)
             enough = 0.9
             remedy = (
                 "targets of about 0 and 1. Set standardize_target=True, or wrap the model in "
@@ -640,7 +634,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         if suits.all():
             return
-        of_constant = objective.of_constant(constant, target, sample_weight)
+        of_constant = objective.of_constant(self._best_constant(y), target, sample_weight)
         if self.loss_ > enough * of_constant:
             warn(
                 f"The training loss, {self.loss_:.3g}, is not clearly better than the {of_constant:.3g} of a constant "
@@ -648,6 +642,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"{_short(deviation)}, and the solvers' steps suit {remedy}",
                 ConvergenceWarning,
             )
+
+    def _best_constant(self, y):
+        """The scores of the constant prediction that has the least loss."""
+        if self.loss in ("absolute_error", "quantile"):
+            levels = np.broadcast_to(self.quantile if self.loss == "quantile" else 0.5, y.shape[1])
+            columns = zip(y.T, levels, strict=True)
+            return np.array([np.quantile(column, level) for column, level in columns], y.dtype)
+        mean = y.mean(axis=0)
+        return np.log(np.maximum(mean, np.finfo(y.dtype).tiny)) if self.out_activation_ == "exp" else mean
 
     def _check_is_numeric(self, y):
         if issparse(y):
