@@ -2,7 +2,7 @@
 
 Each kernel works in place on arrays that the caller owns. The names and meanings are the interface of a device: `core`
 calls nothing else. `fused.py` has faster kernels of the same names; these are the reference, and what runs where Numba
-is not installed. `cuda.py` has the same for a GPU.
+is not installed. `cuda/` has the same for a GPU.
 """
 
 from contextlib import AbstractContextManager, nullcontext
