@@ -31,7 +31,7 @@ check: $(call INSTALLED,dev)  ## lint, formatting, types, spelling
 docs: $(call INSTALLED,docs)  ## the site, into docs/_build/html; runs the gallery's examples
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
-bench: $(call INSTALLED,bench)  ## all benchmarks, against scikit-learn and, where installed, PyTorch and JAX
+bench: $(call INSTALLED,bench)  ## all benchmarks, against scikit-learn and, where installed, PyTorch, JAX, skorch and Keras
 	$(BIN)/python benchmarks/report.py
 
 clean:

@@ -509,9 +509,9 @@ def on_alarm(outcomes):
     try:
         outcomes = outcomes()
     finally:
-        gc.enable()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
+        gc.enable()
     wrong = sorted(outcome for outcome in outcomes if outcome.startswith("**"))
     either = "a warning and the model so far, or KeyboardInterrupt and the model before"
     return " or ".join(wrong) if wrong else either
