@@ -1,22 +1,20 @@
-"""What the classifier and the regressor share: parameters, and the orchestration of fit and predict."""
+"""What the classifier and the regressor share: the orchestration of fit and predict."""
 
 import warnings
 from abc import ABC, abstractmethod
 from functools import cache
-from numbers import Integral, Real
 from operator import is_not
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import is_regressor
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
+from sklearn_mlp._parameters import SharedParameters
 from sklearn_mlp._scoring import ValidationSet
 from sklearn_mlp._solvers import NON_FINITE, StochasticFit, fit_lbfgs, partial_fit_epoch, runs_over_max_iter
 from sklearn_mlp._tasks import FitTasks
@@ -38,7 +36,7 @@ from sklearn_mlp._validation import (
     to_host,
 )
 from sklearn_mlp._version import __version__
-from sklearn_mlp.core.activations import ACTIVATIONS, OUT_ACTIVATIONS, initial_bounds
+from sklearn_mlp.core.activations import OUT_ACTIVATIONS, initial_bounds
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.losses import LOSSES, in_blocks
 from sklearn_mlp.core.network import Network
@@ -54,118 +52,8 @@ def solver_is_stochastic(estimator):
     return True
 
 
-class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
+class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
     """Multi-layer perceptron; a subclass says what y is, which loss fits it and how a prediction is scored."""
-
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "muon"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [
-            StrOptions({"constant", "invscaling", "adaptive", "cosine", "linear", "one_cycle"}),
-            callable,
-        ],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
-        "dtype": [StrOptions({"float32", "float64"}), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "warmup_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "scoring": [StrOptions(set(get_scorer_names()) | {"loss"}), callable, None],
-        "restore_best": ["boolean"],
-        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-        "ema_decay": [Interval(Real, 0, 1, closed="left"), None],
-        "normalization": [StrOptions({"batch", "layer"}), None],
-    }
-
-    def __init__(
-        self,
-        *,
-        hidden_layer_sizes,
-        activation,
-        solver,
-        alpha,
-        batch_size,
-        learning_rate,
-        learning_rate_init,
-        power_t,
-        max_iter,
-        shuffle,
-        random_state,
-        tol,
-        verbose,
-        warm_start,
-        momentum,
-        nesterovs_momentum,
-        early_stopping,
-        validation_fraction,
-        beta_1,
-        beta_2,
-        epsilon,
-        n_iter_no_change,
-        max_fun,
-        device,
-        dtype,
-        weight_decay,
-        warmup_fraction,
-        max_grad_norm,
-        scoring,
-        restore_best,
-        dropout,
-        ema_decay,
-        normalization,
-    ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.device = device
-        self.dtype = dtype
-        self.weight_decay = weight_decay
-        self.warmup_fraction = warmup_fraction
-        self.max_grad_norm = max_grad_norm
-        self.scoring = scoring
-        self.restore_best = restore_best
-        self.dropout = dropout
-        self.ema_decay = ema_decay
-        self.normalization = normalization
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 

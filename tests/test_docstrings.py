@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 
 import pytest
 from numpydoc.validate import validate
@@ -12,6 +13,8 @@ from sklearn_mlp import callbacks, export, plotting
 # Not asked for: an extended summary where one line says all, and Returns without the name of what is returned, which
 # scikit-learn gives.
 LEFT_OUT = {"ES01", "RT02"}
+# The order of the parameters: the estimators describe theirs in groups.
+OF_ESTIMATORS = {"PR03"}
 OF_METHODS = {"SA01", "EX01"}  # their class has See Also and Examples
 # Of sklearn.callback.FitCallback, whose docstrings say when each is called.
 HOOKS = {"setup", "on_fit_task_begin", "on_fit_task_end", "teardown"}
@@ -23,7 +26,7 @@ def _public():
             public = getattr(module, name)
             if isinstance(public, str):
                 continue
-            yield f"{module.__name__}.{name}", LEFT_OUT
+            yield f"{module.__name__}.{name}", LEFT_OUT | (OF_ESTIMATORS if module is sklearn_mlp else set())
             for method in vars(public) if inspect.isclass(public) else ():
                 if not (method.startswith("_") or method.endswith("_request") or method in HOOKS):
                     yield f"{module.__name__}.{name}.{method}", LEFT_OUT | OF_METHODS
@@ -36,11 +39,19 @@ def test_docstring(name, left_out):
 
 
 @pytest.mark.parametrize("estimator", [sklearn_mlp.MLPClassifier, sklearn_mlp.MLPRegressor])
-def test_parameters_are_in_the_order_of_the_constructor_with_its_defaults(estimator):
+def test_parameters_are_in_groups_with_the_defaults_of_the_constructor(estimator):
     text = inspect.getdoc(estimator)
-    documented = text[text.index("Parameters\n----") : text.index("Attributes\n----")]
-    start = 0
-    for name, parameter in inspect.signature(estimator).parameters.items():
-        start = documented.index(f"\n{name} : ", start)
-        line = " ".join(documented[start + 1 :].split("\n    ")[0].split())
-        assert ast.literal_eval(line.rpartition("default=")[2]) == parameter.default
+    groups, _, rest = text.partition("Parameters\n----")
+    documented, _, rest = rest.partition("Attributes\n----")
+    groups = re.findall(r"`(\w+)`", groups.partition("The parameters in groups")[2])
+    lines = re.findall(r"^(\w+) : (.*(?:\\\n.*)?default=(.*))$", documented, re.MULTILINE)
+    assert [name for name, *_ in lines] == groups
+    defaults = {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}
+    assert {name: ast.literal_eval(default) for name, _, default in lines} == defaults
+
+
+@pytest.mark.parametrize("estimator", [sklearn_mlp.MLPClassifier, sklearn_mlp.MLPRegressor])
+def test_each_reference_is_cited_and_each_citation_has_its_reference(estimator):
+    text = inspect.getdoc(estimator)
+    references = re.findall(r"^\.\. \[(\w+)\] ", text, re.MULTILINE)
+    assert sorted(references) == sorted(set(re.findall(r"\[(\w+)\]_", text)))

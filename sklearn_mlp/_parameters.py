@@ -1,0 +1,87 @@
+"""The constructor parameters: each is declared once, with its type, its default and scikit-learn's constraints."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, field, fields, make_dataclass
+from inspect import get_annotations
+from numbers import Integral, Real
+from typing import Any, dataclass_transform
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from sklearn_mlp.core.activations import ACTIVATIONS
+
+
+def parameter(default: Any, *constraints: Any) -> Any:
+    """Declare a parameter; a value must satisfy one of `constraints`, which are those of `_parameter_constraints`."""
+    return field(default=default, metadata={"constraints": [*constraints]})
+
+
+@dataclass_transform(eq_default=False)
+def declares_parameters(cls):
+    """Write the constructor and `_parameter_constraints` of a class from the parameters that it and its bases declare.
+
+    The constructor is that of a dataclass with these fields. The class itself does not become a dataclass, whose fields
+    are its value: Dask, Streamlit and others would take two fitted estimators with equal parameters for the same.
+    """
+    own = get_annotations(cls)
+    declared = make_dataclass(
+        cls.__name__,
+        [(name, kind, vars(cls).get(name)) for name, kind in own.items()],
+        bases=(getattr(cls, "_declared", object),),
+    )
+    cls._declared = declared
+    cls.__init__ = declared.__init__
+    cls._parameter_constraints = {each.name: each.metadata["constraints"] for each in fields(declared)}
+    for name in own.keys() & vars(cls):
+        delattr(cls, name)
+    return cls
+
+
+# These two may be positional, and the regressor has `loss` before them: each estimator puts them in its order.
+HIDDEN_LAYER_SIZES = parameter((100,), "array-like", Interval(Integral, 1, None, closed="left"))
+ACTIVATION = parameter("relu", StrOptions(set(ACTIVATIONS)), "array-like")
+
+
+@declares_parameters
+class SharedParameters(BaseEstimator):
+    """The keyword-only parameters of both estimators: scikit-learn's, in its order, and then ours."""
+
+    _: KW_ONLY
+    solver: str = parameter("adam", StrOptions({"lbfgs", "sgd", "adam", "adamw", "muon"}))
+    alpha: float = parameter(0.0001, Interval(Real, 0, None, closed="left"))
+    batch_size: int | str = parameter("auto", StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"))
+    learning_rate: str | Callable[[float], float] = parameter(
+        "constant", StrOptions({"constant", "invscaling", "adaptive", "cosine", "linear", "one_cycle"}), callable
+    )
+    learning_rate_init: float = parameter(0.001, Interval(Real, 0, None, closed="neither"))
+    power_t: float = parameter(0.5, Interval(Real, 0, None, closed="left"))
+    max_iter: int = parameter(200, Interval(Integral, 1, None, closed="left"))
+    shuffle: bool = parameter(True, "boolean")
+    random_state: int | np.random.RandomState | None = parameter(None, "random_state")
+    tol: float = parameter(1e-4, Interval(Real, 0, None, closed="left"))
+    verbose: bool | int = parameter(False, "verbose")
+    warm_start: bool = parameter(False, "boolean")
+    momentum: float = parameter(0.9, Interval(Real, 0, 1, closed="both"))
+    nesterovs_momentum: bool = parameter(True, "boolean")
+    early_stopping: bool = parameter(False, "boolean")
+    validation_fraction: float = parameter(0.1, Interval(Real, 0, 1, closed="left"))
+    beta_1: float = parameter(0.9, Interval(Real, 0, 1, closed="left"))
+    beta_2: float = parameter(0.999, Interval(Real, 0, 1, closed="left"))
+    epsilon: float = parameter(1e-8, Interval(Real, 0, None, closed="neither"))
+    n_iter_no_change: float = parameter(10, Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf}))
+    max_fun: int = parameter(15000, Interval(Integral, 1, None, closed="left"))
+    device: str = parameter("cpu", str)
+    dtype: str | None = parameter(None, StrOptions({"float32", "float64"}), None)
+    weight_decay: float = parameter(0.01, Interval(Real, 0, None, closed="left"))
+    warmup_fraction: float | str = parameter("auto", StrOptions({"auto"}), Interval(Real, 0, 1, closed="left"))
+    max_grad_norm: float | None = parameter(None, Interval(Real, 0, None, closed="neither"), None)
+    scoring: str | Callable[..., float] | None = parameter(
+        None, StrOptions(set(get_scorer_names()) | {"loss"}), callable, None
+    )
+    restore_best: bool = parameter(True, "boolean")
+    dropout: float | Sequence[float] = parameter(0.0, Interval(Real, 0, 1, closed="left"), "array-like")
+    ema_decay: float | None = parameter(None, Interval(Real, 0, 1, closed="left"), None)
+    normalization: str | None = parameter(None, StrOptions({"batch", "layer"}), None)
