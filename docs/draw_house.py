@@ -28,7 +28,7 @@ FLOORS = (
         "the estimators: labels, targets, parameters",
         "tab:blue",
         "scikit-learn",
-        (("classifier", "regressor", "_base"),),
+        (("classifier", "regressor", "_base"), ("_parameters", "_docstrings")),
     ),
     (
         "a fit: checks, solvers, scores, callbacks, files",

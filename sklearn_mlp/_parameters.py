@@ -32,6 +32,7 @@ def declares_parameters(cls):
         [(name, kind, vars(cls).get(name)) for name, kind in own.items()],
         bases=(getattr(cls, "_declared", object),),
     )
+    declared.__init__.__annotations__ = {}  # the signature is scikit-learn's; the docstring has the types
     cls._declared = declared
     cls.__init__ = declared.__init__
     cls._parameter_constraints = {each.name: each.metadata["constraints"] for each in fields(declared)}

@@ -1,5 +1,7 @@
 """scikit-learn's checks of the estimator interface, with no expected failure."""
 
+from dataclasses import is_dataclass
+
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -20,3 +22,10 @@ pytestmark = pytest.mark.usefixtures("each_device")
 )
 def test_check_estimator(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_an_estimator_is_more_than_its_parameters(estimator):
+    # Of a dataclass, Dask and others compare the fields only: two fitted models would be the same to them.
+    assert not is_dataclass(estimator)
+    assert len({estimator(), estimator()}) == 2
