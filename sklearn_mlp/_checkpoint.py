@@ -1,7 +1,7 @@
-"""Files that hold a training that is not over: how they are written, read and recognised.
+"""Checkpoint files of unfinished training runs: writing, reading and validation.
 
-A file is a line that names the format, the SHA-256 of what follows, and an uncompressed NPZ of the arrays, one of which
-has all else as JSON: nothing in it is code.
+A file consists of a line with the name of the format, the SHA-256 of the remaining bytes, and an uncompressed NPZ of
+the arrays, one of which contains everything else as JSON. It contains no code.
 """
 
 import io
@@ -19,14 +19,12 @@ from sklearn_mlp._validation import to_host
 
 FORMAT = b"sklearn_mlp checkpoint 1\n"
 N_SAMPLED_ROWS = 1000
-# They change where training runs, what it prints and how long it goes on, not what an epoch does.
+# Parameters that affect where training runs, what it prints and when it ends, but not the result of an epoch.
 MAY_DIFFER = {"device", "verbose", "warm_start", "max_iter", "max_fun"}
 
 
 def write_checkpoint(path, content):
-    """Write nested dicts and lists of arrays, numbers, strings and None; whoever reads `path` finds all of it or what
-    was there before.
-    """
+    """Atomically write nested dicts and lists of arrays, numbers, strings and None to `path`."""
     arrays = []
     tree = json.dumps(_take_out_arrays(content, arrays)).encode()
     buffer = io.BytesIO()
@@ -43,7 +41,7 @@ def write_checkpoint(path, content):
     finally:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":
-        # The new name survives a power failure, too.
+        # Make the rename durable in case of a power failure.
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -52,7 +50,7 @@ def write_checkpoint(path, content):
 
 
 def remove_leftovers(path):
-    """Remove what writers of `path` have left that were killed."""
+    """Remove the temporary files of interrupted writes to `path`."""
     prefix = f"{path.name}."
     for file in path.parent.iterdir():
         if file.name.startswith(prefix) and file.name.endswith(".tmp"):
@@ -60,32 +58,33 @@ def remove_leftovers(path):
 
 
 def read_checkpoint(path):
-    """What was written to `path`."""
+    """Read and verify the content of `path`."""
     path = Path(path)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise type(error)(
-            error.errno, f"resume_from={str(path)!r} cannot be read ({error.strerror}); resume_from=None trains anew"
+            error.errno,
+            f"resume_from={str(path)!r} cannot be read ({error.strerror}); resume_from=None starts a new fit",
         ) from error
     if not data.startswith(FORMAT):
         raise ValueError(
             f"resume_from={str(path)!r} does not begin as a checkpoint of this version of sklearn_mlp does. Pass a "
-            "file that sklearn_mlp.callbacks.Checkpoint has written, or train anew with resume_from=None."
+            "file that sklearn_mlp.callbacks.Checkpoint has written, or start a new fit with resume_from=None."
         )
     start = len(FORMAT) + 32
     payload = memoryview(data)[start:]
     if sha256(payload).digest() != data[len(FORMAT) : start]:
         raise ValueError(
             f"resume_from={str(path)!r} is damaged: its content does not have the checksum that was written with it. "
-            "Pass an older checkpoint (see the parameter keep of Checkpoint), or train anew with resume_from=None."
+            "Pass an older checkpoint (see the parameter keep of Checkpoint), or start a new fit with resume_from=None."
         )
     with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
         return _put_in_arrays(json.loads(arrays["tree"].tobytes()), arrays)
 
 
 def identity(estimator, device, **data):
-    """What a training has to have in common with the one of a checkpoint to go on from there."""
+    """Fingerprint of estimator, parameters and data; to resume from a checkpoint, it must match the checkpoint's."""
     return {
         "estimator": type(estimator).__name__,
         "parameters": {name: _describe(value) for name, value in estimator.get_params(deep=False).items()},
@@ -94,7 +93,7 @@ def identity(estimator, device, **data):
 
 
 def check_identity(path, theirs, ours, needs_max_iter):
-    """Refuse a checkpoint of another training."""
+    """Raise an error if a checkpoint belongs to another training run."""
     if theirs["estimator"] != ours["estimator"]:
         what = f"is of a {theirs['estimator']}, and this is a {ours['estimator']}"
     elif theirs["data"] != ours["data"]:
@@ -111,8 +110,8 @@ def check_identity(path, theirs, ours, needs_max_iter):
             return
         what = f"is of other parameters: {'; '.join(changed)}"
     raise ValueError(
-        f"resume_from={str(path)!r} {what}. Training would not end as it would have: pass what the checkpoint was made "
-        "with, or train anew with resume_from=None."
+        f"resume_from={str(path)!r} {what}, and training would give another result. Pass those that the checkpoint was "
+        "written with, or start a new fit with resume_from=None."
     )
 
 
@@ -127,11 +126,11 @@ def _describe(value):
         return str([_describe(item) for item in value])
     if callable(value):
         return getattr(value, "__qualname__", type(value).__qualname__)
-    return type(value).__qualname__  # a RandomState, whose state is in the checkpoint
+    return type(value).__qualname__  # a RandomState, whose state the checkpoint contains
 
 
 def _fingerprint(array, device):
-    """A hash of shape, dtype and up to `N_SAMPLED_ROWS` rows, the first and the last among them."""
+    """Hash of shape, dtype and up to `N_SAMPLED_ROWS` evenly spaced rows, including the first and the last."""
     if array is None:
         return None
     n_rows = array.shape[0]
@@ -141,7 +140,7 @@ def _fingerprint(array, device):
 
 
 def _take_out_arrays(node, arrays):
-    """`node` with the arrays in it replaced by their numbers in `arrays`, to which they are added."""
+    """Replace the arrays in `node` by their indices in `arrays`, to which they are appended."""
     if isinstance(node, dict):
         return {name: _take_out_arrays(child, arrays) for name, child in node.items()}
     if isinstance(node, list | tuple):

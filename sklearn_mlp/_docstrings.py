@@ -68,7 +68,7 @@ verbose : bool or int, default=False
     Whether to print the loss of each epoch and the reason for stopping. 2 prints a table with one row per epoch,
     including its time and throughput in rows per second. Ignored by 'lbfgs'.""",
     "optimiser": """\
-learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'linear', 'one_cycle'} or callable, \\
+learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'linear', 'one_cycle'} or callable, \
         default='constant'
     Learning rate schedule. 'invscaling' and 'adaptive' only have an effect with 'sgd'; the solvers of the Adam family
     treat them as 'constant', as in scikit-learn. 'lbfgs' ignores all schedules.

@@ -1,21 +1,20 @@
-"""A fit as tasks of scikit-learn's callbacks.
+"""The tasks of a fit, as scikit-learn's callbacks see them.
 
-`sklearn.callback` is experimental in scikit-learn 1.9: this file and `callbacks` are all of the package that builds on
-it.
+`sklearn.callback` is experimental in scikit-learn 1.9: only this file and `callbacks` depend on it.
 """
 
 from sklearn.utils import _safe_indexing
 
 
 class FitTasks:
-    """The task of a fit, and below it one for each epoch or iteration; nothing happens where no callback is set.
+    """The task of a fit, with one subtask per epoch or iteration; does nothing if no callback is set.
 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor or None
-        Whose callbacks are called; None for partial_fit, which calls none.
+        The estimator whose callbacks are called; None for partial_fit, which calls none.
     X, y, sample_weight
-        As the user gave them.
+        The arguments of fit, unchanged.
     """
 
     def __init__(self, estimator, X, y, sample_weight):
@@ -27,16 +26,16 @@ class FitTasks:
             self._call(self.root.call_on_fit_task_begin)
 
     def describe(self, rows, fitted, snapshot):
-        """Say what callbacks can ask for.
+        """Set what callbacks can request.
 
         Parameters
         ----------
         rows : array of int or None
-            The rows to train on; None for all.
+            The training rows; None for all.
         fitted : callable
-            Gives the fitted attributes of now, with copies of what training changes.
+            Returns the current fitted attributes, with copies of those that training modifies.
         snapshot : callable or None
-            Gives all that is needed to go on from now, for `Checkpoint`.
+            Returns the state needed to resume from the current epoch, for `Checkpoint`.
         """
         if self.root is not None:
             self.rows = rows
@@ -49,7 +48,7 @@ class FitTasks:
             self._call(self.epoch.call_on_fit_task_begin)
 
     def epoch_ends(self):
-        """Whether a callback asks training to stop."""
+        """Whether a callback requests training to stop."""
         if self.root is None:
             return False
         epoch, self.epoch = self.epoch, None
@@ -57,11 +56,11 @@ class FitTasks:
 
     def end(self):
         if self.epoch is not None:
-            # It was interrupted, or lbfgs had no need of it.
+            # Training was interrupted, or lbfgs converged before this iteration.
             self.epoch.call_on_fit_task_end(estimator=self.estimator)
         if self.root is not None:
             self._call(self.root.call_on_fit_task_end)
-            # They hold memory of the device.
+            # They keep device memory alive.
             self.fitted = self.root.snapshot = None
 
     def _call(self, hook):

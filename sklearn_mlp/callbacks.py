@@ -1,7 +1,7 @@
-"""Callbacks for `MLPClassifier` and `MLPRegressor`, after the (experimental) protocol of :mod:`sklearn.callback`.
+"""Callbacks for `MLPClassifier` and `MLPRegressor`, following the (experimental) protocol of :mod:`sklearn.callback`.
 
-They are set with ``estimator.set_callbacks(...)``, next to those of scikit-learn and one's own, and called at the end
-of each epoch ('lbfgs': iteration). Of the stops that they ask for, the first one counts.
+Set them with ``estimator.set_callbacks(...)``, next to scikit-learn's and custom callbacks. They are called at the end
+of each epoch (with 'lbfgs', of each iteration). Training stops as soon as one of them requests it.
 """
 
 import os
@@ -19,36 +19,37 @@ __all__ = ["Checkpoint", "StopWhen", "TimeLimit"]
 
 
 class Checkpoint:
-    """Write, every few epochs, a file from which ``fit(..., resume_from=path)`` goes on.
+    """Periodically write a checkpoint from which ``fit(..., resume_from=path)`` continues.
 
-    It has all that the rest of the training depends on: weights, the state of the solver and of the random numbers, the
-    order of the rows, curves, the best weights so far. It is written next to `path` and then renamed, so that at any
-    moment, also after a crash, `path` is a whole checkpoint or is not there. The last epoch's is written in any case.
-    Nothing in it is code; it is safe to read files from others. Not for solver='lbfgs'.
+    A checkpoint contains everything that the remaining training run depends on: the weights, the states of the solver
+    and of the random number generator, the order of the rows, the curves, the best weights so far. It is written to a
+    temporary file and then renamed, so that `path` is always a complete checkpoint or does not exist, even after a
+    crash. The last epoch always writes a checkpoint. A checkpoint contains no code, and is safe to load from untrusted
+    sources. Not available for solver='lbfgs'.
 
     Parameters
     ----------
     path : str or path-like
-        The file. ``{task}`` in it stands for the numbers of the task of the fit and of those above, such as '0-0-3'
+        The file. ``{task}`` is replaced by the numbers of the task of the fit and of its parent tasks, such as '0-0-3'
         in a search, whose fits would otherwise overwrite each other's files.
 
     every : int, default=1
-        Epochs from one checkpoint to the next.
+        Number of epochs between checkpoints.
 
     keep : int, default=1
-        How many checkpoints there are: `path` is the newest one, ``path + '.1'`` that before, and so on.
+        Number of checkpoints to keep: `path` is the latest, ``path + '.1'`` the one before, and so on.
 
     Raises
     ------
     OSError
-        At the beginning of the fit, if the folder cannot be written to. Once training runs, a checkpoint that cannot be
-        written is a warning, the ones before it stay, and training goes on.
+        At the start of the fit, if the folder is not writable. If a later checkpoint cannot be written, a warning is
+        issued, the earlier checkpoints are kept and training continues.
     ValueError
-        If solver='lbfgs', or in a search if `path` has no ``{task}``.
+        If solver='lbfgs', or in a search if `path` does not contain ``{task}``.
 
     See Also
     --------
-    sklearn_mlp.MLPClassifier.fit : With `resume_from`, the path of a checkpoint.
+    sklearn_mlp.MLPClassifier.fit : Its parameter `resume_from` is the path of a checkpoint.
 
     Examples
     --------
@@ -104,7 +105,7 @@ class Checkpoint:
             ) from error
 
     def on_fit_task_begin(self, estimator, context):
-        """Nothing is done."""
+        """Do nothing."""
 
     def on_fit_task_end(self, estimator, context):
         is_epoch = not hasattr(context, "snapshot")
@@ -115,7 +116,7 @@ class Checkpoint:
             self._write(self._path(fit), content)
 
     def teardown(self, estimator, context):
-        """Nothing is done."""
+        """Do nothing."""
 
     def _path(self, fit):
         task = "-".join(str(above.task_id) for above in reversed(_lineage(fit)))
@@ -134,24 +135,25 @@ class Checkpoint:
         except OSError as error:
             warn(
                 f"Checkpoint could not write {str(path)!r} after epoch {content['fit']['record']['n_iter_']}: "
-                f"{error.strerror}. The checkpoints before it are as they were; training goes on.",
+                f"{error.strerror}. The earlier checkpoints are unchanged; training continues.",
                 RuntimeWarning,
             )
 
 
 class TimeLimit:
-    """Stop training at the end of the first epoch (or iteration) after which it has taken so long.
+    """Stop training at the end of the first epoch (or iteration) that exceeds a time limit.
 
-    The time is that of a clock that nobody sets. It is the time of one fit: each candidate of a search has as much.
+    The limit applies to the wall-clock time of each fit, measured with a monotonic clock; in a search, each candidate
+    has its own limit.
 
     Parameters
     ----------
     seconds : float
-        More than 0.
+        The time limit, greater than 0.
 
     See Also
     --------
-    StopWhen : Stops by any condition.
+    StopWhen : Stop training on any condition.
 
     Examples
     --------
@@ -168,18 +170,18 @@ class TimeLimit:
         self.seconds = seconds
 
     def setup(self, estimator, context):
-        # On the context, as many fits can share a callback.
+        # Kept on the context, since several fits can share a callback.
         context.began = monotonic()
 
     def on_fit_task_begin(self, estimator, context):
-        """Nothing is done."""
+        """Do nothing."""
 
     def on_fit_task_end(self, estimator, context):
         fit = context if hasattr(context, "began") else context.parent
         return monotonic() - fit.began >= self.seconds
 
     def teardown(self, estimator, context):
-        """Nothing is done."""
+        """Do nothing."""
 
 
 class StopWhen:
@@ -188,11 +190,11 @@ class StopWhen:
     Parameters
     ----------
     condition : callable
-        Takes the estimator as it would be if training stopped now, and returns whether it is to.
+        Called with the estimator as it would be if training stopped now; returns whether to stop.
 
     See Also
     --------
-    TimeLimit : Stops by the time.
+    TimeLimit : Stop training after a given time.
 
     Examples
     --------
@@ -209,18 +211,18 @@ class StopWhen:
         self.condition = condition
 
     def setup(self, estimator, context):
-        """Nothing is done."""
+        """Do nothing."""
 
     def on_fit_task_begin(self, estimator, context):
-        """Nothing is done."""
+        """Do nothing."""
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
         return fitted_estimator is not None and bool(self.condition(fitted_estimator))
 
     def teardown(self, estimator, context):
-        """Nothing is done."""
+        """Do nothing."""
 
 
 def _lineage(context):
-    """The task and those above it, from the inside out."""
+    """The task and its parent tasks, innermost first."""
     return [context] if context.parent is None else [context, *_lineage(context.parent)]

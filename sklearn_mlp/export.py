@@ -21,39 +21,40 @@ TORCH_NAMES = {
 
 
 def to_onnx(estimator, X_sample):
-    """The ONNX model of a fitted estimator, or of a whole pipeline, search or ensemble around it.
+    """Convert a fitted estimator, or a pipeline, search or ensemble that contains one, to ONNX.
 
-    What it computes is what `predict`, and for a classifier `predict_proba`, give, in the precision of `X_sample`. A
-    file of it (``Path("model.onnx").write_bytes(model.SerializeToString())``) needs neither Python nor this package to
-    predict, and holds no code.
+    The model computes `predict` and, for a classifier, `predict_proba` in the precision of `X_sample`. Saved with
+    ``Path("model.onnx").write_bytes(model.SerializeToString())``, it predicts without Python or this package, and
+    contains no code.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted. All but `MLPClassifier` and `MLPRegressor` is converted by skl2onnx, which has to know it.
+        The fitted estimator. Estimators other than `MLPClassifier` and `MLPRegressor` are converted by skl2onnx, which
+        must support them.
 
     X_sample : array-like of shape (n_samples, n_features)
-        Some data to predict for, of which only types and columns count: an array gives the model one input, 'X', of any
-        number of rows; a data frame an input for each column. With float32 the model is of single precision, as most
-        users of ONNX want it.
+        Sample input; only its types and columns are used. An array gives the model a single input 'X' with any number
+        of rows; a data frame gives one input per column. float32 gives a model in single precision, which is usual for
+        ONNX.
 
     Returns
     -------
     model : onnx.ModelProto
-        Its outputs are, for a classifier, 'label' of shape (n_samples,) or (n_samples, n_outputs), with strings where
-        the labels are, and 'probabilities' of shape (n_samples, n_classes), for several columns with classes of their
-        own a sequence of such; for a regressor, 'variable' of shape (n_samples, n_outputs).
+        For a classifier, the outputs are 'label' of shape (n_samples,) or (n_samples, n_outputs), of strings if the
+        labels are strings, and 'probabilities' of shape (n_samples, n_classes), or a sequence of such for a
+        multiclass-multioutput model. For a regressor, the output is 'variable' of shape (n_samples, n_outputs).
 
     Raises
     ------
     ImportError
         If skl2onnx is not installed: ``pip install 'sklearn_mlp[onnx]'``.
     TypeError
-        If labels are objects that ONNX has no type for.
+        If the labels have a type that ONNX does not support.
 
     See Also
     --------
-    to_torch : A PyTorch module instead.
+    to_torch : Convert to a PyTorch module.
 
     Examples
     --------
@@ -78,18 +79,19 @@ def to_onnx(estimator, X_sample):
 
 
 def to_torch(estimator):
-    """A PyTorch module with the weights of a fitted estimator, in evaluation mode.
+    """Convert a fitted estimator to a PyTorch module in evaluation mode.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        Fitted.
+        The fitted estimator.
 
     Returns
     -------
     module : torch.nn.Sequential
-        Takes X of shape (n_samples, n_features) in the estimator's precision, and returns what `predict_proba` does, or
-        `predict` of a regressor. Its last part turns scores into that; ``module[:-1]`` gives the scores, to train on.
+        Takes X of shape (n_samples, n_features) in the precision of the estimator, and returns the output of
+        `predict_proba`, or of `predict` for a regressor. The last submodule is the output activation; ``module[:-1]``
+        returns the raw scores, for further training.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def to_torch(estimator):
 
     See Also
     --------
-    to_onnx : A file that needs neither Python nor PyTorch to predict.
+    to_onnx : Convert to an ONNX model, which needs neither Python nor PyTorch.
 
     Examples
     --------

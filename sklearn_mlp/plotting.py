@@ -1,4 +1,4 @@
-"""Plots of how a network was trained, in the manner of scikit-learn's displays."""
+"""Plots of training curves, in the style of scikit-learn's displays."""
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -14,28 +14,28 @@ PANELS = {
 
 
 class LossCurveDisplay:
-    """Losses, validation scores and learning rates by epoch, of one or several networks.
+    """Plot of losses, validation scores and learning rates by epoch, for one or several networks.
 
-    It is best made with :meth:`from_estimator` or :meth:`from_estimators`.
+    Use :meth:`from_estimator` or :meth:`from_estimators` to create it.
 
     Parameters
     ----------
     histories : dict of str to dict of list
-        By name of a network, its `history_`.
+        The `history_` of each network, by its name in the legend.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
 
     axes_ : ndarray of matplotlib Axes
-        One below the other: the losses (the validation loss dashed), and where there are such, the validation scores,
-        and learning rates that change. A dot marks the epoch of the best validation score.
+        From top to bottom: the losses (validation loss dashed) and, if available, the validation scores and the
+        learning rates that are not constant. A dot marks the epoch with the best validation score.
 
     lines_ : list of matplotlib Line2D
 
     See Also
     --------
-    sklearn_mlp.MLPClassifier : Its `history_` has the numbers.
+    sklearn_mlp.MLPClassifier : Its `history_` contains the plotted values.
 
     Examples
     --------
@@ -56,19 +56,19 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, name=None, **line_kw):
-        """Plot how an estimator was trained.
+        """Plot the training curves of an estimator.
 
         Parameters
         ----------
         estimator : estimator
-            An `MLPClassifier` or `MLPRegressor`, also scikit-learn's, or a pipeline or a search that has one at its
-            end; fitted.
+            A fitted `MLPClassifier` or `MLPRegressor`, of this package or of scikit-learn, or a pipeline or search
+            with one as its final estimator.
 
         ax : matplotlib Axes or array-like of such, default=None
             See :meth:`plot`.
 
         name : str, default=None
-            What the legend calls it; None is the name of its class.
+            Name in the legend. None is the name of the class.
 
         **line_kw : dict
             See :meth:`plot`.
@@ -82,12 +82,12 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimators(cls, estimators, *, ax=None, **line_kw):
-        """Plot how several estimators were trained, in one picture.
+        """Plot the training curves of several estimators in one figure.
 
         Parameters
         ----------
         estimators : dict of str to estimator
-            By their names in the legend, as in :meth:`from_estimator`.
+            The estimators, as in :meth:`from_estimator`, by their names in the legend.
 
         ax : matplotlib Axes or array-like of such, default=None
             See :meth:`plot`.
@@ -109,16 +109,16 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or array-like of such, default=None
-            Where to plot: the losses into the first, the others as far as there are axes for them. None makes a new
-            figure.
+            Axes to plot on: the losses on the first, the other curves on the following axes, if any. None creates a
+            new figure.
 
         **line_kw : dict
-            For `matplotlib.axes.Axes.plot`.
+            Keyword arguments of `matplotlib.axes.Axes.plot`.
 
         Returns
         -------
         display : LossCurveDisplay
-            This one.
+            The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
@@ -151,16 +151,16 @@ class LossCurveDisplay:
 
 
 def _mlp_of(estimator):
-    """The network in a search or at the end of a pipeline."""
+    """The final estimator of a search or pipeline."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if hasattr(estimator, "steps"):
         estimator = estimator[-1]
     check_is_fitted(estimator)
     if not hasattr(estimator, "loss_curve_"):
         raise TypeError(
-            f"LossCurveDisplay is for estimators with a loss_curve_, which {type(estimator).__name__} has not. Pass an "
-            "MLPClassifier or MLPRegressor, or a pipeline or a search with one at its end; of scikit-learn's, not one "
-            "with solver='lbfgs'."
+            "LossCurveDisplay requires an estimator with a loss_curve_, which "
+            f"{type(estimator).__name__} does not have. Pass an MLPClassifier or MLPRegressor, or a pipeline or search "
+            "with one as its final estimator; scikit-learn's have no loss_curve_ with solver='lbfgs'."
         )
     return estimator
 
@@ -168,13 +168,13 @@ def _mlp_of(estimator):
 def _history_of(mlp):
     if hasattr(mlp, "history_"):
         return mlp.history_
-    # scikit-learn's
+    # An estimator of scikit-learn.
     history = {"epoch": [*range(1, len(mlp.loss_curve_) + 1)], "loss": mlp.loss_curve_}
     return history | ({"validation_score": mlp.validation_scores_} if mlp.validation_scores_ else {})
 
 
 def _curves(panel, history):
-    """The curves of a history that a panel is for, and the style of each."""
+    """The curves of a history that belong to a panel, with their line styles."""
     curves = {curve: style for curve, style in PANELS[panel].items() if curve in history}
     if "learning_rate" in curves and len(set(history["learning_rate"])) == 1:
         return {}

@@ -96,5 +96,5 @@ def test_scores_that_are_nan_are_no_best():
 def test_what_has_no_curve_is_refused():
     with pytest.raises(NotFittedError):
         LossCurveDisplay.from_estimator(MLPClassifier())
-    with pytest.raises(TypeError, match="which LogisticRegression has not"):
+    with pytest.raises(TypeError, match="which LogisticRegression does not have"):
         LossCurveDisplay.from_estimator(make_pipeline(LogisticRegression()).fit(X[:, :1], Y))
