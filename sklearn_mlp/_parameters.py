@@ -21,10 +21,11 @@ def parameter(default: Any, *constraints: Any) -> Any:
 
 @dataclass_transform(eq_default=False)
 def declares_parameters(cls):
-    """Write the constructor and `_parameter_constraints` of a class from the parameters that it and its bases declare.
+    """Generate the constructor and `_parameter_constraints` of a class from the parameters of the class and its bases.
 
-    The constructor is that of a dataclass with these fields. The class itself does not become a dataclass, whose fields
-    are its value: Dask, Streamlit and others would take two fitted estimators with equal parameters for the same.
+    The constructor is that of a dataclass with these fields. The class itself does not become a dataclass: Dask, for
+    example, hashes a dataclass by its fields only, and would mistake one fitted estimator for another with the same
+    parameters.
     """
     own = get_annotations(cls)
     declared = make_dataclass(

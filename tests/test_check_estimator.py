@@ -26,6 +26,6 @@ def test_check_estimator(estimator, check):
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
 def test_an_estimator_is_more_than_its_parameters(estimator):
-    # Of a dataclass, Dask and others compare the fields only: two fitted models would be the same to them.
+    # Dask hashes a dataclass by its fields only, and would mistake one fitted model for another.
     assert not is_dataclass(estimator)
     assert len({estimator(), estimator()}) == 2
