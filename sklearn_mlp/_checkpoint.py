@@ -15,7 +15,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from sklearn_mlp._validation import to_host
+from sklearn_mlp._checks import to_host
 
 FORMAT = b"sklearn_mlp checkpoint 1\n"
 N_SAMPLED_ROWS = 1000

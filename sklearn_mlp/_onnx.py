@@ -1,4 +1,4 @@
-"""Both estimators in ONNX: the converter that skl2onnx is given."""
+"""The converter of both estimators for skl2onnx."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ from skl2onnx.common.data_types import (
 from sklearn.base import is_classifier
 
 from sklearn_mlp.classifier import MLPClassifier
-from sklearn_mlp.devices.cpu import LEAK, NORM_EPSILON, SELU_ALPHA, SELU_SCALE
+from sklearn_mlp.devices.cpu import NORM_EPSILON
 from sklearn_mlp.regressor import MLPRegressor
 
 TYPE_OF_LABELS = {
@@ -31,7 +31,7 @@ TYPE_OF_LABELS = {
 
 
 def convert(estimator, X_sample):
-    """The ONNX model of an estimator, of which ours can be parts."""
+    """The ONNX model of an estimator, which may contain ours."""
     for model in (MLPClassifier, MLPRegressor):
         options = {"zipmap": [True, False, "columns"]} if model is MLPClassifier else None
         alias = f"SklearnMlp{model.__name__}"
@@ -60,7 +60,7 @@ def _set_types(operator):
 
 
 def _dtype(operator):
-    """Single precision for X in it, as all that ONNX has in front of a network mostly gives; else the network's."""
+    """Single precision if X has it, as the outputs of most other converters do; else the network's."""
     of_X = operator.inputs[0].type
     return np.dtype(np.float32) if isinstance(of_X, FloatTensorType) else operator.raw_operator.coefs_[0].dtype
 
@@ -71,8 +71,7 @@ def _convert(scope, operator, container):
     inputs = [o.cast(variable) for variable in operator.inputs]
     A = inputs[0] if len(inputs) == 1 else o.Concat(*inputs, axis=1)
     statistics = list(zip(mlp.running_means_, mlp.running_variances_, strict=True))
-    activations = [mlp.activation] * (mlp.n_layers_ - 2) if isinstance(mlp.activation, str) else mlp.activation
-    for i, activation in enumerate(activations):
+    for i, block in enumerate(mlp._model.blocks[:-1]):
         Z = o.MatMul(A, o.number(mlp.coefs_[i]))
         if statistics:
             mean, variance = statistics[i]
@@ -82,51 +81,23 @@ def _convert(scope, operator, container):
             Z = o.Div(Z, o.Sqrt(o.Add(o.ReduceMean(o.Mul(Z, Z), o.whole([1])), o.number(NORM_EPSILON))))
         if mlp.scales_:
             Z = o.Mul(Z, o.number(mlp.scales_[i]))
-        A = _activate(o, activation, o.Add(Z, o.number(mlp.intercepts_[i])))
+        A = block.activation.onnx(o, o.Add(Z, o.number(mlp.intercepts_[i])))
     Z = o.Add(o.MatMul(A, o.number(mlp.coefs_[-1])), o.number(mlp.intercepts_[-1]))
     results = _labels_and_probabilities(o, mlp, Z) if is_classifier(mlp) else [_targets(o, mlp, Z)]
     for result, variable in zip(results, operator.outputs, strict=True):
         o.Identity(result, output_names=[variable.full_name]).add_to(scope, container)
 
 
-def _activate(o, activation, Z):
-    zero = o.number(0)
-    positive, negative = o.Max(Z, zero), o.Min(Z, zero)
-    if activation == "identity":
-        return Z
-    if activation == "logistic":
-        return o.Sigmoid(Z)
-    if activation == "tanh":
-        return o.Tanh(Z)
-    if activation == "relu":
-        return positive
-    if activation == "leaky_relu":
-        return o.Add(positive, o.Mul(negative, o.number(LEAK)))
-    if activation == "elu":
-        return o.Add(positive, o.Sub(o.Exp(negative), o.number(1)))
-    if activation == "selu":
-        negative = o.Mul(o.Sub(o.Exp(negative), o.number(1)), o.number(SELU_ALPHA))
-        return o.Mul(o.Add(positive, negative), o.number(SELU_SCALE))
-    if activation == "gelu":
-        # onnxruntime has Erf in single precision only.
-        erf = o.cast(o.Erf(o.Cast(o.Mul(Z, o.number(0.5**0.5)), to=TensorProto.FLOAT)))
-        return o.Mul(Z, o.Mul(o.Add(erf, o.number(1)), o.number(0.5)))
-    if activation == "silu":
-        return o.Mul(Z, o.Sigmoid(Z))
-    softplus = o.Add(positive, o.Log(o.Add(o.Exp(o.Neg(o.Abs(Z))), o.number(1))))
-    return softplus if activation == "softplus" else o.Mul(Z, o.Tanh(softplus))  # mish
-
-
 def _targets(o, mlp, Z):
     Z = o.Exp(Z) if mlp.out_activation_ == "exp" else Z
-    if mlp._has_levels():
+    if mlp._model.task.levels is not None:
         return o.TopK(Z, o.whole([mlp.n_outputs_]), largest=0)[0]
     return Z
 
 
 def _labels_and_probabilities(o, mlp, Z):
     if isinstance(mlp.classes_, list):
-        parts = [o.Slice(Z, *(o.whole([n]) for n in (part.start, part.stop, 1))) for part in mlp._blocks()]
+        parts = [o.Slice(Z, *(o.whole([n]) for n in (part.start, part.stop, 1))) for part in mlp._model.task.columns]
         probabilities = [o.Softmax(part, axis=1) for part in parts]
         labels = [_labels(o, *pair, keepdims=1) for pair in zip(mlp.classes_, probabilities, strict=True)]
         return o.Concat(*labels, axis=1), o.SequenceConstruct(*probabilities)
@@ -151,7 +122,7 @@ def _labels(o, classes, probability, keepdims):
 
 
 class _Operators:
-    """ONNX's operators of one version, as functions of variables and constants."""
+    """The ONNX operators of one version, as functions of variables and constants."""
 
     def __init__(self, opset, dtype):
         self.opset = opset
@@ -162,6 +133,10 @@ class _Operators:
 
     def cast(self, variable):
         return self.Cast(variable, to=TensorProto.FLOAT if self.dtype == np.float32 else TensorProto.DOUBLE)
+
+    def erf(self, variable):
+        """In single precision, the only one of onnxruntime's Erf."""
+        return self.cast(self.Erf(self.Cast(variable, to=TensorProto.FLOAT)))
 
     def number(self, value):
         """A constant of the network's precision."""

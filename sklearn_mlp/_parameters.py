@@ -12,6 +12,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.core.optimizers import SOLVERS
 
 
 def parameter(default: Any, *constraints: Any) -> Any:
@@ -52,7 +53,7 @@ class SharedParameters(BaseEstimator):
     """The keyword-only parameters of both estimators: scikit-learn's, in its order, and then ours."""
 
     _: KW_ONLY
-    solver: str = parameter("adam", StrOptions({"lbfgs", "sgd", "adam", "adamw", "muon"}))
+    solver: str = parameter("adam", StrOptions({"lbfgs", *SOLVERS}))
     alpha: float = parameter(0.0001, Interval(Real, 0, None, closed="left"))
     batch_size: int | str = parameter("auto", StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"))
     learning_rate: str | Callable[[float], float] = parameter(

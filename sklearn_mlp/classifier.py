@@ -5,23 +5,17 @@ from dataclasses import KW_ONLY
 from numbers import Real
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
-)
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from sklearn_mlp._base import BaseMLP, solver_is_stochastic
 from sklearn_mlp._docstrings import documented
+from sklearn_mlp._fit import Inputs, Problem
 from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, declares_parameters, parameter
-from sklearn_mlp._validation import on_gpu, to_host
+from sklearn_mlp._plan import classification_loss
+from sklearn_mlp._task import classification_task, find_classes
 
 
 @documented
@@ -149,8 +143,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ------
         $fit_raises
         """
-        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        return self._fit(X, y, sample_weight, **validation, resume_from=resume_from)
+        known_classes = getattr(self, "classes_", None) if self.warm_start else None
+        inputs = Inputs(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._fit(inputs, known_classes=known_classes, resume_from=resume_from)
 
     @available_if(solver_is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -179,27 +174,33 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self : MLPClassifier
             The fitted classifier.
         """
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+        known_classes = self._known_classes(classes, y)
+        return self._fit(Inputs(X, y, sample_weight), known_classes=known_classes, incremental=True)
 
-    def _learn_classes(self, classes, y):
+    def _known_classes(self, classes, y):
+        """The classes that any call of partial_fit will see, from the first call's `classes` or from the model."""
         shape = y.shape if hasattr(y, "shape") else np.shape(y)
+        known = getattr(self, "classes_", None)
         if classes is not None and np.ndim(next(iter(classes), 0)) == 1:
-            self._check_classes_of_outputs([np.unique(of_output) for of_output in classes], shape)
-            return
-        if isinstance(getattr(self, "classes_", None), list):
-            return
+            classes = [np.unique(of_column) for of_column in classes]
+            if len(shape) != 2 or shape[1] != len(classes):
+                raise ValueError(f"classes has lists for {len(classes)} outputs, but y has the shape {shape}.")
+            if known is not None and not _same_classes(known, classes):
+                raise ValueError(f"classes={classes} is not the same as on last call to partial_fit: {known}.")
+            return classes if known is None else known
+        if isinstance(known, list):
+            return known
         if len(shape) == 2 and shape[1] > 1 and (classes is None or np.isin(classes, [0, 1]).all()):
-            # The classes of several labels are the columns, whose number y shows.
+            # The classes of a multilabel y are its columns.
             classes = np.arange(shape[1])
-        _check_partial_fit_first_call(self, classes)
+        snapshot = self._snapshot()
+        _check_partial_fit_first_call(snapshot, classes)
+        return snapshot.classes_
 
-    def _check_classes_of_outputs(self, classes, shape):
-        if len(shape) != 2 or shape[1] != len(classes):
-            raise ValueError(f"classes has lists for {len(classes)} outputs, but y has the shape {shape}.")
-        if not hasattr(self, "classes_"):
-            self.classes_ = classes
-        elif not _same_classes(self.classes_, classes):
-            raise ValueError(f"classes={classes} is not the same as on last call to partial_fit: {self.classes_}.")
+    def _learn_task(self, y, sample_weight, known_classes, device, incremental):
+        labelled = find_classes(y, device, separate_columns=isinstance(known_classes, list))
+        task = classification_task(labelled, known_classes, warm_start=self.warm_start)
+        return Problem(labelled, task, classification_loss(self, task), self.class_weight)
 
     def predict(self, X):
         """Predict class labels.
@@ -215,23 +216,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The most probable class of each sample. For multilabel models, an indicator of the columns with a
             probability above 0.5, sparse if y was sparse in `fit`.
         """
-        return self._predict(X, type(self)._to_labels)
-
-    def _to_labels(self, probability, device):
-        if self._blocks():
-            codes = [device.home(probability[:, columns].argmax(axis=1)) for columns in self._blocks()]
-            labels = np.column_stack([of_output[code] for of_output, code in zip(self.classes_, codes, strict=True)])
-            return device.place(labels) if on_gpu(probability) and labels.dtype.kind in "biuf" else labels
-        if self.out_activation_ == "softmax":
-            codes = probability.argmax(axis=1)
-        elif self.n_outputs_ == 1:
-            codes = (probability[:, 0] > 0.5) * min(1, len(self.classes_) - 1)
-        else:
-            positive = (probability > 0.5).astype(np.intp)
-            return csr_matrix(device.home(positive)) if self._sparse_target else positive
-        if on_gpu(codes) and self.classes_.dtype.kind in "biuf":
-            return device.take(device.place(self.classes_), codes)
-        return self.classes_[device.home(codes)]  # a GPU holds no strings
+        return self._predict(X, lambda task, output, device: task.decode(output, device))
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -247,16 +232,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             One column per class, in the order of `classes_`. The rows sum to 1, except for multilabel models. For a
             multiclass-multioutput y, a list with one array per column.
         """
-        return self._predict(X, type(self)._to_probability)
-
-    def _to_probability(self, probability, device):
-        if self._blocks():
-            return [probability[:, columns] for columns in self._blocks()]
-        if self.n_outputs_ > 1:
-            return probability
-        if len(self.classes_) == 1:
-            return np.ones_like(probability)
-        return np.hstack([1 - probability, probability])
+        return self._predict(X, lambda task, output, device: task.probability(output))
 
     def predict_log_proba(self, X):
         """Predict the logarithm of class probabilities.
@@ -271,14 +247,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         log_probability : ndarray of shape (n_samples, n_classes) or list of such
             ``log(predict_proba(X))``.
         """
-        return self._predict(X, type(self)._to_log_probability)
-
-    def _to_log_probability(self, probability, device):
-        probability = self._to_probability(probability, device)
-        with np.errstate(divide="ignore"):
-            if self._blocks():
-                return [np.log(of_output) for of_output in probability]
-            return np.log(probability, out=probability)
+        return self._predict(X, _log_probability)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy of the predictions.
@@ -299,140 +268,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         score : float
             The fraction of samples with all labels predicted correctly.
         """
-        y, prediction, sample_weight = self._to_score(X, y, sample_weight)
-        if self._blocks():
-            return float(np.average((np.asarray(y) == prediction).all(axis=1), weights=sample_weight))
-        return accuracy_score(y, prediction, sample_weight=sample_weight)
-
-    def _encode_target(self, y, dtype, incremental, device):
-        if on_gpu(y):
-            values = device.home(np.unique(y))
-            kind = type_of_target(values)
-            if y.ndim == 2:
-                kind = "multilabel-indicator" if kind == "binary" else f"{kind}-multioutput"
-        else:
-            values, kind = None, type_of_target(y, input_name="y")
-        resumes = hasattr(self, "classes_") and (self.warm_start or incremental)
-        of_outputs = isinstance(getattr(self, "classes_", None), list)
-        if kind == "multiclass-multioutput" or (y.ndim == 2 and of_outputs and (resumes or incremental is None)):
-            return self._encode_outputs(to_host(y, device), resumes, incremental)
-        if kind not in ("binary", "multiclass", "multilabel-indicator"):
-            check_classification_targets(y if values is None else values)  # raises
-        if kind == "multilabel-indicator":
-            classes = np.arange(y.shape[1])
-        elif values is not None:
-            classes = values
-        else:
-            # unique_labels would find out the type of y once more: a third of the time of a small fit.
-            classes = np.unique(y) if y.dtype.kind in "biuf" else unique_labels(y)
-        if incremental is None:
-            unknown = np.setdiff1d(classes, self.classes_)
-            if unknown.size:
-                raise ValueError(f"y_val has {unknown.tolist()}, which y has not; its classes are {self.classes_}.")
-        elif resumes:
-            self._check_classes(classes)
-        else:
-            self.classes_ = classes
-        if kind == "multilabel-indicator":
-            if incremental is not None:
-                self._sparse_target = issparse(y)
-            target = y.toarray() if issparse(y) else y
-            values = np.unique(target) if values is None else values
-            if values[0] < 0 or np.count_nonzero(values) > 1:
-                raise ValueError(
-                    f"y of shape {y.shape} has the values {values.tolist()}; a multilabel y has 0 and 1. Pass, for "
-                    "example, (y > 0).astype(int)."
-                )
-            return (target != 0).astype(dtype), self._loss_name("logistic"), y.shape[1]
-        codes = np.searchsorted(device.place(self.classes_) if on_gpu(y) else self.classes_, y)
-        if len(self.classes_) > 2:
-            return codes, self._loss_name("softmax"), len(self.classes_)
-        return codes.astype(dtype)[:, np.newaxis], self._loss_name("logistic"), 1
-
-    def _encode_outputs(self, y, resumes, incremental):
-        """Of y with several classes in several columns, a softmax each: the class numbers, one column for each."""
-        y = y.toarray() if issparse(y) else y
-        classes = [np.unique(column) for column in y.T]
-        if resumes or incremental is None:
-            known = self.classes_ if isinstance(self.classes_, list) else [self.classes_]
-            if len(known) != len(classes) or any(map(np.size, map(np.setdiff1d, classes, known))):
-                raise ValueError(
-                    f"The columns of y have the classes {[c.tolist() for c in classes]}, of which some are not among "
-                    f"those that the model was made for: {[c.tolist() for c in known]}."
-                )
-        else:
-            self.classes_ = classes
-        codes = np.column_stack([np.searchsorted(*pair) for pair in zip(self.classes_, y.T, strict=True)])
-        return codes, self._loss_name("softmax"), sum(len(of_output) for of_output in self.classes_)
-
-    def _blocks(self):
-        if not isinstance(self.classes_, list):
-            return []
-        stops = np.cumsum([len(of_output) for of_output in self.classes_]).tolist()
-        return [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
-
-    def _loss_name(self, out_activation):
-        if self.loss == "focal":
-            if self.label_smoothing:
-                raise ValueError(
-                    f"label_smoothing={self.label_smoothing} is for loss='log_loss'; 'focal' takes labels as they are."
-                )
-            return f"{out_activation}_focal_loss"
-        return f"smooth_{out_activation}_log_loss" if self.label_smoothing else f"{out_activation}_log_loss"
-
-    def _loss_parameters(self, n_outputs, dtype):
-        if self.loss == "focal":
-            return (float(self.focal_gamma),)
-        return (float(self.label_smoothing),) if self.label_smoothing else ()
-
-    def _check_classes(self, classes):
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                    f"Previously got {self.classes_}, `y` has {classes}"
-                )
-        elif np.setdiff1d(classes, self.classes_).size:
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-
-    def _weigh_classes(self, y, sample_weight, dtype, incremental, device):
-        if self.class_weight is None:
-            return sample_weight
-        if incremental and isinstance(self.class_weight, str):
-            raise ValueError(
-                "class_weight='balanced' is not possible with partial_fit, which sees a part of y only. Pass weights: "
-                "dict(zip(classes, sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y)))."
-            )
-        weights = compute_sample_weight(self.class_weight, to_host(y, device)).astype(dtype)
-        if not (weights >= 0).all():
-            raise ValueError(f"class_weight={self.class_weight} has weights that are negative or not numbers.")
-        return weights if sample_weight is None else weights * sample_weight
-
-    def _stratify_by(self, target):
-        if target.ndim == 1:
-            return target, [str(label) for label in self.classes_]
-        if target.shape[1] == 1:
-            # Two classes go by their encoding in messages, as they do in scikit-learn's.
-            return target[:, 0].astype(np.intp), ["False", "True"]
-        return None, []
-
-    def _score_prediction(self, target, prediction, sample_weight):
-        if self._blocks():
-            codes = [prediction[:, columns].argmax(axis=1) for columns in self._blocks()]
-            correct = (np.column_stack(codes) == target).all(axis=1)
-        elif self.out_activation_ == "softmax":
-            correct = prediction.argmax(axis=1) == target
-        else:
-            correct = ((prediction > 0.5) == target).all(axis=1)
-        return np.average(correct, weights=sample_weight)
+        return self._score(X, y, sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         tags.target_tags.multi_output = True
         return tags
+
+
+def _log_probability(task, output, device):
+    probability = task.probability(output)
+    with np.errstate(divide="ignore"):
+        return list(map(np.log, probability)) if isinstance(probability, list) else np.log(probability)
 
 
 def _same_classes(one, other):

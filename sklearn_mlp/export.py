@@ -5,20 +5,6 @@ from sklearn.utils.validation import check_is_fitted
 
 __all__ = ["to_onnx", "to_torch"]
 
-TORCH_NAMES = {
-    "identity": "Identity",
-    "logistic": "Sigmoid",
-    "tanh": "Tanh",
-    "relu": "ReLU",
-    "leaky_relu": "LeakyReLU",
-    "elu": "ELU",
-    "selu": "SELU",
-    "softplus": "Softplus",
-    "gelu": "GELU",
-    "silu": "SiLU",
-    "mish": "Mish",
-}
-
 
 def to_onnx(estimator, X_sample):
     """Convert a fitted estimator, or a pipeline, search or ensemble that contains one, to ONNX.
@@ -115,7 +101,6 @@ def to_torch(estimator):
     from torch import nn
 
     mlp, n_hidden = estimator, estimator.n_layers_ - 2
-    activations = [mlp.activation] * n_hidden if isinstance(mlp.activation, str) else mlp.activation
     parts = []
     for i, (W, b) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True)):
         parts.append(nn.Linear(*W.shape, bias=not mlp.scales_ or i == n_hidden))
@@ -129,16 +114,16 @@ def to_torch(estimator):
         for name, value in (values | {"bias": b}).items():
             getattr(parts[-1], name).data = torch.tensor(value)
         if i < n_hidden:
-            parts.append(getattr(nn, TORCH_NAMES[activations[i]])())
+            parts.append(getattr(nn, mlp._model.blocks[i].activation.torch_name)())
 
     class Output(nn.Module):
         def forward(self, Z):
             if not is_classifier(mlp):
                 Z = Z.exp() if mlp.out_activation_ == "exp" else Z
-                Z = Z.sort(dim=1).values if mlp._has_levels() else Z
+                Z = Z.sort(dim=1).values if mlp._model.task.levels is not None else Z
                 return Z.ravel() if mlp.n_outputs_ == 1 else Z
             if isinstance(mlp.classes_, list):
-                return [Z[:, columns].softmax(dim=1) for columns in mlp._blocks()]
+                return [Z[:, columns].softmax(dim=1) for columns in mlp._model.task.columns]
             if mlp.out_activation_ == "softmax":
                 return Z.softmax(dim=1)
             probability = Z.sigmoid()

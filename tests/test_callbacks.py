@@ -142,7 +142,7 @@ def test_the_fitted_estimator_predicts_in_the_units_of_y():
 
 
 def test_no_estimator_is_built_for_callbacks_that_do_not_ask_for_it(monkeypatch):
-    monkeypatch.setattr(MLPClassifier, "_fitted", None)
+    monkeypatch.setattr("sklearn_mlp._fit.Fit._fitted_now", None)
     clf = MLPClassifier(**SMALL).set_callbacks(TimeLimit(1e9), ProgressBarWithoutRich()).fit(X_IRIS, Y_IRIS)
     assert clf.n_iter_ == 6
 

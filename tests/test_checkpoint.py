@@ -17,6 +17,7 @@ from sklearn.preprocessing import scale
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.callbacks import Checkpoint, StopWhen
+from sklearn_mlp.core.optimizers import SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -25,9 +26,7 @@ X_DIGITS, Y_DIGITS = X_DIGITS[:300] / 16, Y_DIGITS[:300]
 X_DIABETES, Y_DIABETES = load_diabetes(return_X_y=True)
 X_DIABETES = scale(X_DIABETES)
 SMALL = {"hidden_layer_sizes": (8, 6), "max_iter": 9, "batch_size": 64, "random_state": 3}
-SETTINGS = {
-    "adam": {},
-    "sgd": {"solver": "sgd", "learning_rate_init": 0.05},
+SETTINGS = {solver: {"solver": solver} for solver in SOLVERS} | {
     "sgd adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 10, "n_iter_no_change": 1},
     "sgd invscaling": {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.3, "learning_rate_init": 0.1},
     "adamw cosine": {"solver": "adamw", "learning_rate": "cosine", "warmup_fraction": 0.2},
@@ -356,6 +355,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 from sklearn.datasets import load_digits
+from sklearn_mlp.core.optimizers import SOLVERS
 from sklearn_mlp import MLPClassifier
 from sklearn_mlp.callbacks import Checkpoint
 

@@ -5,6 +5,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -14,8 +15,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+import sklearn_mlp
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.core.losses import REGRESSION_LOSSES
+from sklearn_mlp.core.optimizers import SOLVERS
 
 for package in ("cupy", "nvidia.cuda_nvrtc", "nvidia.cuda_runtime"):
     try:
@@ -25,67 +29,15 @@ for package in ("cupy", "nvidia.cuda_nvrtc", "nvidia.cuda_runtime"):
     if found is None:
         pytest.skip(f"{package} is not installed: pip install -e '.[cuda-check]'", allow_module_level=True)
 
-KERNELS = [
-    "identity",
-    "logistic",
-    "tanh",
-    "relu",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "softplus",
-    "gelu",
-    "silu",
-    "mish",
-    "exp",
-    "logistic_backward",
-    "tanh_backward",
-    "relu_backward",
-    "leaky_relu_backward",
-    "elu_backward",
-    "selu_backward",
-    "softplus_backward",
-    "derivative_backward",
-    "moments",
-    "normalise",
-    "inverse_std",
-    "scale_gradient",
-    "batch_norm_backward",
-    "layer_norm_sums",
-    "layer_norm_backward",
-    "dropout",
-    "log_sum_exp",
-    "softmax",
-    "squared_error",
-    "absolute_error",
-    "huber",
-    "pinball",
-    "poisson_deviance",
-    "gamma_deviance",
-    "tweedie_deviance",
-    "logistic_log_loss",
-    "softmax_log_loss",
-    "smooth_softmax_log_loss",
-    "smooth_logistic_log_loss",
-    "class_log_probability",
-    "softmax_focal_loss",
-    "logistic_focal_loss",
-    "move_towards",
-    "clip_norm",
-    "normalise_vector",
-    "axpby",
-    "add_momentum",
-    "sgd_step",
-    "adam_step",
-    "gather",
-    "spread",
-]
+SOURCE = Path(sklearn_mlp.__file__).parent / "devices" / "cuda" / "kernels.py"
+KERNELS = re.findall(r"^(\w+) = (?:_\w+|cupy\.\w+Kernel)\(", SOURCE.read_text(), re.MULTILINE)
 
 # Operations in double precision, which most GPUs do 32 to 64 times as slowly, in the kernels for float32: those that
 # add up the loss, and the logarithm in the denominator of the softmax.
-DOUBLES = {"sgd_step": 2, "add_momentum": 2, "adam_step": 2, "softmax": 1, "log_sum_exp": 32}
-DOUBLES |= dict.fromkeys(("squared_error", "absolute_error", "huber", "pinball", "gamma_deviance"), 8)
-DOUBLES |= {"poisson_deviance": 4, "tweedie_deviance": 8, "logistic_log_loss": 8, "softmax_log_loss": 11}
+DOUBLES = {name: 2 for name in KERNELS if name.endswith("_step")}
+DOUBLES |= {"add_momentum": 2, "softmax": 1, "log_sum_exp": 32}
+DOUBLES |= {loss.kernel.__name__: 8 for loss in REGRESSION_LOSSES.values()}
+DOUBLES |= {"poisson_deviance": 4, "logistic_log_loss": 8, "softmax_log_loss": 11}
 DOUBLES |= {"smooth_softmax_log_loss": 13, "smooth_logistic_log_loss": 16, "class_log_probability": 1}
 DOUBLES |= {"softmax_focal_loss": 14, "logistic_focal_loss": 12}
 
@@ -108,7 +60,8 @@ def calls(cupy, monkeypatch):
             for inputs in (X, csr_array(X), (10 * X).astype(np.int8)):
                 MLPClassifier(**common, activation=activation, dtype=dtype).fit(inputs, labels).predict(inputs)
         MLPClassifier(**common, dtype=dtype, max_grad_norm=1.0, dropout=0.5, ema_decay=0.9).fit(X, labels)
-        MLPClassifier(**{**common, "hidden_layer_sizes": (3, 4, 3)}, dtype=dtype, solver="muon").fit(X, labels)
+        for solver in SOLVERS:
+            MLPClassifier(**{**common, "hidden_layer_sizes": (3, 4, 3)}, dtype=dtype, solver=solver).fit(X, labels)
         for normalization in ("batch", "layer"):
             model = MLPClassifier(**common, dtype=dtype, normalization=normalization)
             model.fit(X, labels, sample_weight=labels + 1).fit(X, labels).predict(X)
@@ -116,7 +69,7 @@ def calls(cupy, monkeypatch):
         for params in ({"loss": "focal"}, {"label_smoothing": 0.1}):
             for y in (labels, labels > 1):
                 MLPClassifier(**common, dtype=dtype, **params).fit(X, y)
-        for loss in ("squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie"):
+        for loss in REGRESSION_LOSSES:
             MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, labels + 1).predict(X)
     unique = {json.dumps(call): call for call in cupy.cuda.calls}
     return list(unique.values())

@@ -6,11 +6,14 @@ import sys
 import numpy as np
 import pytest
 
+from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.core.losses import REGRESSION_LOSSES, FocalLoss, LogLoss
 from sklearn_mlp.devices import cpu, resolve_device
 
 fused = pytest.importorskip("sklearn_mlp.devices.fused", reason="Numba is not installed")
 
 ACCUMULATOR = object()  # among the arguments of a kernel: one of the device's own
+PARAMETERS = {"huber_delta": 0.7, "quantile": 0.3, "tweedie_power": 1.3}
 SHAPES = [(1, 1), (1, 5), (7, 1), (33, 10), (200, 100)]
 
 
@@ -23,12 +26,15 @@ def _kernels():
     def bias(rng, shape, dtype):
         return scores(rng, shape, dtype), scores(rng, shape[1], dtype)
 
-    for name in ("identity", "relu", "logistic", "tanh", "leaky_relu", "elu", "selu", "softplus"):
-        yield name, bias
-        yield (
-            f"{name}_backward",
-            lambda *args: (np.tanh(scores(*args)), scores(*args), np.empty(args[1][1], args[2])),
-        )
+    for activation in ACTIVATIONS.values():
+        if activation.keeps_derivative:
+            yield activation.forward.__name__, lambda *args: (*bias(*args), np.empty(args[1], args[2]))
+        else:
+            yield activation.forward.__name__, bias
+            yield (
+                activation.backward.__name__,
+                lambda *args: (np.tanh(scores(*args)), scores(*args), np.empty(args[1][1], args[2])),
+            )
 
     def positive(rng, shape, dtype):
         return np.abs(scores(rng, shape, dtype)) + dtype(0.1)
@@ -79,41 +85,32 @@ def _kernels():
         ),
     )
     yield "dropout", lambda *args: (scores(*args), np.empty(args[1], args[2]), 0.3, (0x9E3779B9, 0xFFFFFFFF))
-    for name in ("gelu", "silu", "mish"):
-        yield name, lambda *args: (*bias(*args), np.empty(args[1], args[2]))
     yield "derivative_backward", lambda *args: (scores(*args), scores(*args), np.empty(args[1][1], args[2]))
     yield "column_sums", lambda rng, shape, dtype: (scores(rng, shape, dtype), np.empty(shape[1], dtype))
     for name in ("exp", "expit", "softmax"):
         yield name, bias
-    parameters = {"huber": [0.7], "tweedie_deviance": [1.3]}
-    parameters |= {"smooth_softmax_log_loss": [0.2], "smooth_logistic_log_loss": [0.2]}
-    parameters |= {"softmax_focal_loss": [1.5], "logistic_focal_loss": [1.5]}
-    targets = {
-        "absolute_error": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
-        "huber": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
-        "pinball": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
-        "gamma_deviance": lambda rng, shape, dtype: 1 + rng.poisson(2, shape).astype(dtype),
-        "tweedie_deviance": lambda rng, shape, dtype: rng.poisson(2, shape).astype(dtype),
-        "squared_error": lambda rng, shape, dtype: rng.standard_normal(shape).astype(dtype),
-        "poisson_deviance": lambda rng, shape, dtype: rng.poisson(2, shape).astype(dtype),
-        "softmax_log_loss": lambda rng, shape, dtype: rng.integers(shape[1], size=shape[0]),
-        "logistic_log_loss": lambda rng, shape, dtype: rng.integers(2, size=shape).astype(dtype),
-    }
-    for name, like in (("smooth_{}_log_loss", "{}_log_loss"), ("{}_focal_loss", "{}_log_loss")):
-        for kind in ("softmax", "logistic"):
-            targets[name.format(kind)] = targets[like.format(kind)]
-    for name, target in targets.items():
+    losses = [
+        loss() if loss.parameter is None else loss(PARAMETERS[loss.parameter]) for loss in REGRESSION_LOSSES.values()
+    ]
+    for link in ("softmax", "logistic"):
+        losses += [LogLoss(link), LogLoss(link, smoothing=0.2), FocalLoss(link, gamma=1.5)]
+    for loss in losses:
         for weighted in (False, True):
 
-            def arguments(rng, shape, dtype, name=name, target=target, weighted=weighted):
+            def arguments(rng, shape, dtype, loss=loss, weighted=weighted):
+                if loss.out_activation == "softmax":
+                    y = rng.integers(shape[1], size=shape[0])
+                elif loss.out_activation == "logistic":
+                    y = rng.integers(2, size=shape).astype(dtype)
+                elif loss.domain.contains(-1):
+                    y = rng.standard_normal(shape).astype(dtype)
+                else:
+                    y = rng.poisson(2, shape).astype(dtype) + dtype(not loss.domain.contains(0))
                 weight = rng.uniform(0, 2, shape[0]).astype(dtype) if weighted else None
-                more = parameters.get(name, [])
-                if name == "pinball":
-                    more = [np.linspace(0.1, 0.9, shape[1]).astype(dtype)]
-                args = target(rng, shape, dtype), weight, 1 / shape[0], ACCUMULATOR, 3.0, *more
-                return *bias(rng, shape, dtype), *args
+                more = loss.kernel_parameters(shape[1], dtype)
+                return *bias(rng, shape, dtype), y, weight, 1 / shape[0], ACCUMULATOR, 3.0, *more
 
-            yield name, arguments
+            yield loss.kernel.__name__, arguments
 
     def vectors(rng, shape, dtype, n):
         return [np.abs(scores(rng, shape, dtype)).ravel() for _ in range(n)]
@@ -145,11 +142,14 @@ def _run(device, kernel, args):
     """The arrays that a kernel leaves behind, in main memory, the sum in its accumulator among them."""
     loss = device.accumulator()
     args = [
-        loss if arg is ACCUMULATOR else device.own(arg.copy()) if isinstance(arg, np.ndarray) else arg for arg in args
+        loss if arg is ACCUMULATOR else device.to_device_copy(arg.copy()) if isinstance(arg, np.ndarray) else arg
+        for arg in args
     ]
     getattr(device, kernel)(*args)
     return [
-        np.float64(device.collect(loss)) if arg is loss else device.home(arg) for arg in args if hasattr(arg, "dtype")
+        np.float64(device.collect(loss)) if arg is loss else device.to_host(arg)
+        for arg in args
+        if hasattr(arg, "dtype")
     ]
 
 

@@ -6,10 +6,10 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
-from sklearn_mlp.core.losses import LOSSES
-from sklearn_mlp.core.network import _keys
-from sklearn_mlp.core.parameters import Parameters, draw
-from sklearn_mlp.core.training import Objective
+from sklearn_mlp.core.layers import declare_slots, hash_keys, mlp_blocks
+from sklearn_mlp.core.losses import LogLoss
+from sklearn_mlp.core.objective import Objective
+from sklearn_mlp.core.parameters import draw
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -24,8 +24,8 @@ SMALL = {"hidden_layer_sizes": (20, 15), "max_iter": 4, "random_state": 0}
 def kept(device, rate, keys, shape=(300, 40), dtype=np.float64):
     """Which elements dropout keeps."""
     out = device.empty(shape, dtype)
-    device.dropout(device.own(np.ones(shape, dtype)), out, rate, keys)
-    values = device.home(out)
+    device.dropout(device.to_device_copy(np.ones(shape, dtype)), out, rate, keys)
+    values = device.to_host(out)
     np.testing.assert_allclose(values[values != 0], 1 / (1 - rate), rtol=1e-6)
     return values != 0
 
@@ -33,7 +33,7 @@ def kept(device, rate, keys, shape=(300, 40), dtype=np.float64):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.9])
 def test_the_share_that_is_dropped(rate, dtype, each_device):
-    shares = [1 - kept(each_device, rate, _keys(0, step, 0), dtype=dtype).mean() for step in range(30)]
+    shares = [1 - kept(each_device, rate, hash_keys(0, step, 0), dtype=dtype).mean() for step in range(30)]
     # 12,000 elements 30 times; each bound is 4 standard deviations.
     deviation = np.sqrt(rate * (1 - rate) / 12_000)
     assert abs(np.mean(shares) - rate) < 4 * deviation / np.sqrt(30)
@@ -43,7 +43,7 @@ def test_the_share_that_is_dropped(rate, dtype, each_device):
 def test_what_is_dropped_is_independent(each_device):
     """Of the neighbours, of the other layers, of the other steps and of other seeds."""
     masks = [
-        kept(each_device, 0.5, _keys(seed, step, layer)).astype(float) - 0.5
+        kept(each_device, 0.5, hash_keys(seed, step, layer)).astype(float) - 0.5
         for seed in (0, 1)
         for step in range(6)
         for layer in (0, 1)
@@ -70,17 +70,18 @@ def test_a_mask_depends_on_nothing_but_the_keys_and_the_place(each_device):
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_gradient(activation, each_device):
     rng = np.random.RandomState(0)
-    theta = draw([5, 30, 20, 3], [0.8, 0.4, 0.5], rng, np.float64)
+    blocks = mlp_blocks([30, 20], [activation] * 2, 3, dropout=[0.4, 0.2])
+    theta = draw(declare_slots(blocks, 5), rng, np.float64)
     device, here = each_device, theta.vector.copy()
-    on_device = Parameters(device.own(theta.vector), theta.layer_sizes)
-    objective = Objective(device, on_device, [activation] * 2, LOSSES["softmax_log_loss"], 0.0, (), [0.4, 0.2], 7)
-    x, y = device.place(rng.standard_normal((12, 5))), device.place(rng.randint(3, size=12))
+    on_device = theta.like(device.to_device_copy(theta.vector))
+    objective = Objective(device, on_device, blocks, LogLoss("softmax"), 0.0, seed=7)
+    x, y = device.to_device(rng.standard_normal((12, 5))), device.to_device(rng.randint(3, size=12))
 
     def evaluate(at):
         device.write(at, out=on_device.vector)
         objective.network.n_training_passes = 3  # the same elements are dropped each time
         objective.backpropagate(x, y, None, 1 / 12)
-        return device.collect(objective.loss), device.home(objective.grad.vector).copy()
+        return device.collect(objective.loss), device.to_host(objective.grad.vector).copy()
 
     _, gradient = evaluate(here)
     for _ in range(5):

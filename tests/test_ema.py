@@ -5,9 +5,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from sklearn_mlp import MLPClassifier
-from sklearn_mlp.core.losses import LOSSES
-from sklearn_mlp.core.parameters import Parameters, draw
-from sklearn_mlp.core.training import Objective
+from sklearn_mlp.core.layers import declare_slots, mlp_blocks
+from sklearn_mlp.core.losses import SquaredError
+from sklearn_mlp.core.objective import Objective
+from sklearn_mlp.core.parameters import draw
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -21,17 +22,18 @@ SMALL = {"hidden_layer_sizes": (12,), "max_iter": 5, "random_state": 0}
 
 def test_is_the_formula(each_device):
     rng = np.random.RandomState(0)
-    theta = draw([2, 3], [1.0], rng, np.float64)
+    blocks = mlp_blocks([], [], 3)
+    theta = draw(declare_slots(blocks, 2), rng, np.float64)
     device, expected = each_device, theta.vector.copy()
-    on_device = Parameters(device.own(theta.vector.copy()), theta.layer_sizes)
-    objective = Objective(device, on_device, [], LOSSES["squared_error"], 0.0, (), (), 0, 0.8)
+    on_device = theta.like(device.to_device_copy(theta.vector.copy()))
+    objective = Objective(device, on_device, blocks, SquaredError(), 0.0, ema_decay=0.8)
     for t in range(60):
         now = rng.standard_normal(theta.vector.size)
         device.write(now, out=on_device.vector)
         objective.average()
         decay = min(0.8, (1 + t) / (10 + t))
         expected = decay * expected + (1 - decay) * now
-        np.testing.assert_allclose(device.home(objective.model.vector), expected, rtol=1e-10)
+        np.testing.assert_allclose(device.to_host(objective.model.vector), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -72,7 +74,7 @@ def test_validation_is_of_the_average(scoring):
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"ema_decay=0\.9 is for fit: partial_fit goes on from coefs_"):
+    with pytest.raises(ValueError, match=r"ema_decay=0\.9 is for fit: partial_fit continues from coefs_"):
         MLPClassifier(**SMALL, ema_decay=0.9).partial_fit(X, Y, classes=range(10))
     with pytest.raises(ValueError, match=r"The 'ema_decay' parameter .* \[0\.0, 1\.0\)"):
         MLPClassifier(**SMALL, ema_decay=1.0).fit(X, Y)

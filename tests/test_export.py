@@ -18,6 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.core.optimizers import SOLVERS
 from sklearn_mlp.export import to_onnx, to_torch
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -193,7 +194,7 @@ def test_an_onnx_file_needs_nothing_of_this_package(tmp_path):
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw", "muon", "lbfgs"])
+@pytest.mark.parametrize("solver", [*SOLVERS, "lbfgs"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.filterwarnings("ignore:early_stopping=True has no effect:UserWarning")
 def test_a_skops_file_has_one_type_to_trust_and_no_pickle(estimator, solver, early_stopping):

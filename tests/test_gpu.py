@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.core.activations import ACTIVATIONS
+from sklearn_mlp.core.losses import REGRESSION_LOSSES
 from sklearn_mlp.devices import resolve_device
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
@@ -67,7 +68,7 @@ def test_the_same_model_as_on_the_cpu(estimator, y, activation, params, weighted
 @pytest.mark.parametrize(
     ("estimator", "params"),
     [
-        *((MLPRegressor, {"loss": loss}) for loss in ("absolute_error", "huber", "quantile", "gamma", "tweedie")),
+        *((MLPRegressor, {"loss": loss}) for loss in REGRESSION_LOSSES),
         (MLPRegressor, {"loss": "quantile", "quantile": (0.1, 0.9)}),
         *(
             (MLPClassifier, params)
@@ -105,17 +106,19 @@ def test_the_same_seed_gives_the_same_bits():
 def test_an_epoch_does_not_wait(real_cupy):
     """All of an epoch is launched while the GPU is still busy with what it was given before."""
     from sklearn_mlp.core.batches import Batches
-    from sklearn_mlp.core.losses import LOSSES
+    from sklearn_mlp.core.layers import declare_slots, mlp_blocks
+    from sklearn_mlp.core.losses import LogLoss
+    from sklearn_mlp.core.objective import Objective
     from sklearn_mlp.core.optimizers import Adam
-    from sklearn_mlp.core.parameters import Parameters, draw
-    from sklearn_mlp.core.training import Objective
+    from sklearn_mlp.core.parameters import draw
 
     cupy, device = real_cupy, resolve_device("cuda")
-    theta = draw([64, 30, 10], [0.2, 0.3], np.random.RandomState(0), np.float32)
-    theta = Parameters(device.own(theta.vector), theta.layer_sizes)
-    objective = Objective(device, theta, ["relu"], LOSSES["softmax_log_loss"], alpha=1e-4)
+    blocks = mlp_blocks([30], ["relu"], 10)
+    theta = draw(declare_slots(blocks, 64), np.random.RandomState(0), np.float32)
+    theta = theta.like(device.to_device_copy(theta.vector))
+    objective = Objective(device, theta, blocks, LogLoss("softmax"), alpha=1e-4)
     optimizer = Adam(device, theta, 0.9, 0.999, 1e-8)
-    held = device.hold(DIGITS, np.float32, True)
+    held = device.prepare_rows(DIGITS, np.float32, True)
     batches = Batches(device, held, LABELS, None, dtype=np.float32, batch_size=100, rows=np.arange(len(DIGITS)))
 
     def steps():
@@ -164,7 +167,7 @@ def test_too_little_memory(real_cupy):
         # X alone would be 96 MB, and is streamed.
         from sklearn_mlp.devices.cuda import rows
 
-        assert rows.hold(np.zeros((600, 20_000)), np.float64).shape == (600, 20_000)
+        assert rows.prepare_rows(np.zeros((600, 20_000)), np.float64).shape == (600, 20_000)
     finally:
         pool.set_limit(size=limit)
 

@@ -1,6 +1,6 @@
 """The gradient of the objective against central differences along random directions, in float64."""
 
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,17 +8,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from sklearn_mlp import MLPRegressor
+from sklearn_mlp._plan import make_plan
+from sklearn_mlp._task import Real
 from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
+from sklearn_mlp.core.layers import declare_slots, mlp_blocks
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
-from sklearn_mlp.core.losses import LOSSES
+from sklearn_mlp.core.losses import REGRESSION_LOSSES, FocalLoss, LogLoss
+from sklearn_mlp.core.objective import Objective
 from sklearn_mlp.core.optimizers import SGD, Adam
-from sklearn_mlp.core.parameters import Parameters, draw
-from sklearn_mlp.core.training import Objective
+from sklearn_mlp.core.parameters import draw
+from sklearn_mlp.core.training import Data
 
 pytestmark = pytest.mark.usefixtures("each_device")
 
 N_ROWS, N_FEATURES, N_OUTPUTS = 12, 5, 3
+
+PARAMETERS = {"huber_delta": 0.7, "quantile": (0.1, 0.5, 0.8), "tweedie_power": 1.3}
+LOSSES = {
+    name: loss() if loss.parameter is None else loss(PARAMETERS[loss.parameter])
+    for name, loss in REGRESSION_LOSSES.items()
+}
+for link in ("softmax", "logistic"):
+    LOSSES |= {f"{link}_log_loss": LogLoss(link), f"smooth_{link}_log_loss": LogLoss(link, smoothing=0.2)}
+    LOSSES |= {f"{link}_focal_loss": FocalLoss(link, gamma=1.5)}
 
 
 def _target(loss_name, rng):
@@ -26,27 +40,26 @@ def _target(loss_name, rng):
         return rng.randint(N_OUTPUTS, size=N_ROWS)
     if "logistic" in loss_name:
         return rng.randint(2, size=(N_ROWS, N_OUTPUTS)).astype(float)
-    if loss_name in ("poisson", "gamma", "tweedie"):
-        return rng.poisson(2.0, size=(N_ROWS, N_OUTPUTS)) + float(loss_name == "gamma")
-    return rng.standard_normal((N_ROWS, N_OUTPUTS))
+    domain = LOSSES[loss_name].domain
+    if domain.contains(-1):
+        return rng.standard_normal((N_ROWS, N_OUTPUTS))
+    return rng.poisson(2.0, size=(N_ROWS, N_OUTPUTS)) + float(not domain.contains(0))
 
 
-def _draw(layer_sizes, rng, normalization=None):
-    bounds = [(6 / sum(fans)) ** 0.5 for fans in pairwise(layer_sizes)]
-    theta = draw(layer_sizes, bounds, rng, np.float64, normalization)
+def _blocks(hidden_layer_sizes, activation="relu", **params):
+    return mlp_blocks(hidden_layer_sizes, [activation] * len(hidden_layer_sizes), N_OUTPUTS, **params)
+
+
+def _draw(blocks, rng):
+    theta = draw(declare_slots(blocks, N_FEATURES), rng, np.float64)
     for scales in (*theta.gamma, *theta.b):
         scales += 0.3 * rng.standard_normal(scales.shape)
     return theta
 
 
-def _objective(device, theta, activation, loss_name, alpha=0.0, dropout=()):
-    on_device = theta.like(device.own(theta.vector))
-    parameters = dict.fromkeys(("smooth_softmax_log_loss", "smooth_logistic_log_loss"), (0.2,))
-    parameters |= dict.fromkeys(("softmax_focal_loss", "logistic_focal_loss"), (1.5,))
-    parameters |= {"huber": (0.7,), "quantile": (np.array([0.1, 0.5, 0.8]),), "tweedie": (1.3,)}
-    more = parameters.get(loss_name, ())
-    activations = [activation] * (len(theta.W) - 1)
-    return Objective(device, on_device, activations, LOSSES[loss_name], alpha, more, dropout, seed=7)
+def _objective(device, blocks, theta, loss_name, alpha=0.0):
+    on_device = theta.like(device.to_device_copy(theta.vector))
+    return Objective(device, on_device, blocks, LOSSES[loss_name], alpha, seed=7)
 
 
 def _evaluate(objective, X, y, sample_weight, scale, at):
@@ -54,9 +67,11 @@ def _evaluate(objective, X, y, sample_weight, scale, at):
     device = objective.device
     device.write(at, out=objective.theta.trainable)
     objective.network.n_training_passes = 3  # dropout drops the same each time
-    (batch,) = Batches(device, device.hold(X, at.dtype, True), y, sample_weight, dtype=at.dtype, batch_size=len(y))
+    (batch,) = Batches(
+        device, device.prepare_rows(X, at.dtype, True), y, sample_weight, dtype=at.dtype, batch_size=len(y)
+    )
     objective.backpropagate(*batch[:3], scale)
-    return device.collect(objective.loss), device.home(objective.grad.trainable).copy()
+    return device.collect(objective.loss), device.to_host(objective.grad.trainable).copy()
 
 
 def _check_along_random_directions(objective, X, y, sample_weight, here, loss_name, rng):
@@ -87,8 +102,9 @@ def test_gradient_along_random_directions(activation, loss_name, depth, weighted
     X = rng.standard_normal((N_ROWS, N_FEATURES)) * (rng.uniform(size=(N_ROWS, N_FEATURES)) < 0.7)
     y = _target(loss_name, rng)
     sample_weight = rng.uniform(0.1, 2, size=N_ROWS) if weighted else None
-    theta = _draw([N_FEATURES, *[7, 6, 4][:depth], N_OUTPUTS], rng)
-    objective = _objective(each_device, theta, activation, loss_name)
+    blocks = _blocks([7, 6, 4][:depth], activation)
+    theta = _draw(blocks, rng)
+    objective = _objective(each_device, blocks, theta, loss_name)
     X = csr_array(X) if sparse else X
     _check_along_random_directions(objective, X, y, sample_weight, theta.vector.copy(), loss_name, rng)
 
@@ -104,8 +120,9 @@ CROSS = list(product(ACTIVATIONS, (None, "batch", "layer"), ((), (0.4, 0.0)), LO
 def _check_combination(device, activation, normalization, dropout, loss_name, weighting, seed=0):
     rng = np.random.RandomState(seed)
     X, y = rng.standard_normal((N_ROWS, N_FEATURES)), _target(loss_name, rng)
-    theta = _draw([N_FEATURES, 6, 4, N_OUTPUTS], rng, normalization)
-    objective = _objective(device, theta, activation, loss_name, dropout=dropout)
+    blocks = _blocks([6, 4], activation, normalization=normalization, dropout=dropout)
+    theta = _draw(blocks, rng)
+    objective = _objective(device, blocks, theta, loss_name)
     here = theta.trainable.copy()
     _check_along_random_directions(objective, X, y, WEIGHTINGS[weighting](rng), here, loss_name, rng)
 
@@ -131,8 +148,9 @@ def test_batches_add_up(loss_name, each_device):
     """The gradient of a batch is the sum of the gradients of its rows."""
     rng = np.random.RandomState(0)
     X, y = rng.standard_normal((N_ROWS, N_FEATURES)), _target(loss_name, rng)
-    theta = _draw([N_FEATURES, 4, N_OUTPUTS], rng)
-    objective = _objective(each_device, theta, "tanh", loss_name)
+    blocks = _blocks([4], "tanh")
+    theta = _draw(blocks, rng)
+    objective = _objective(each_device, blocks, theta, loss_name)
 
     def evaluate(rows):
         loss, gradient = _evaluate(objective, X[rows], y[rows], None, 1.0, theta.vector)
@@ -147,10 +165,11 @@ def test_gradient_of_the_penalty(optimizer, each_device):
     """A step on the penalty alone, |W|^2 alpha / 2 over the rows, shrinks every weight and no bias."""
     rng = np.random.RandomState(0)
     device = each_device
-    theta = _draw([4, 3, 2], rng)
+    blocks = _blocks([4])
+    theta = _draw(blocks, rng)
     before = theta.vector.copy()
     theta.vector[theta.weights.size :] = before[theta.weights.size :] = 0 if optimizer == "lbfgs" else 1
-    theta = Parameters(device.own(theta.vector), theta.layer_sizes)
+    theta = theta.like(device.to_device_copy(theta.vector))
     n_weights = theta.weights.size
     loss = device.accumulator()
     grad = device.zeros(before.shape, before.dtype)
@@ -161,14 +180,17 @@ def test_gradient_of_the_penalty(optimizer, each_device):
         Adam(device, theta, beta_1=0.9, beta_2=0.999, epsilon=1e-12).step(grad, 0.01, 0.1, loss, share=4)
         after = before[:n_weights] - 0.01 * np.sign(before[:n_weights])
     else:
-        objective = Objective(device, theta, ["relu"], LOSSES["squared_error"], alpha=3.0)
-        X, y = np.zeros((5, 4)), np.zeros((5, 2))
-        batches = Batches(device, device.hold(X, np.float64, False), y, None, dtype=np.float64, batch_size=2)
+        loss = LOSSES["squared_error"]
+        objective = Objective(device, theta, blocks, loss, alpha=3.0)
+        X, y = np.zeros((5, N_FEATURES)), np.zeros((5, N_OUTPUTS))
+        data = Data(device.prepare_rows(X, np.float64, False), y, None)
+        mlp = MLPRegressor(solver="lbfgs", alpha=3.0, tol=1e-8, max_iter=50, max_fun=50)
+        plan = make_plan(mlp, device, np.dtype(float), Real(N_OUTPUTS, "identity"), loss, incremental=False)
         losses = []
-        minimize_lbfgs(objective, batches, 5.0, tol=1e-8, max_iter=50, max_fun=50, iteration_ends=losses.append)
-        np.testing.assert_allclose(device.home(theta.vector), 0, atol=1e-7)
+        minimize_lbfgs(plan, data, objective, losses.append)
+        np.testing.assert_allclose(device.to_host(theta.vector), 0, atol=1e-7)
         assert losses[-1] < 1e-12
         return
     assert device.collect(loss) == pytest.approx(4 * 0.1 / 2 * before[:n_weights] @ before[:n_weights])
     assert device.collect(loss) == 0
-    np.testing.assert_allclose(device.home(theta.vector), np.append(after, before[n_weights:]))
+    np.testing.assert_allclose(device.to_host(theta.vector), np.append(after, before[n_weights:]))

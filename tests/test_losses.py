@@ -9,6 +9,11 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import scale
 
 from sklearn_mlp import MLPRegressor
+from sklearn_mlp.core.layers import declare_slots, mlp_blocks
+from sklearn_mlp.core.losses import REGRESSION_LOSSES, Pinball
+from sklearn_mlp.core.objective import Objective
+from sklearn_mlp.core.parameters import draw
+from sklearn_mlp.devices import resolve_device
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -160,3 +165,28 @@ def test_a_search_over_losses():
 def test_errors(params, y, message):
     with pytest.raises(ValueError, match=message):
         MLPRegressor(**params, **SMALL).fit(X, y)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", REGRESSION_LOSSES)
+def test_no_constant_is_better_than_the_best_one(name, weighted):
+    rng = np.random.default_rng(0)
+    y = rng.gamma(2, size=(101, 2)) * [1, 3]
+    weight = rng.uniform(0, 2, 101) * (y[:, 0] > 1) if weighted else None
+    loss = REGRESSION_LOSSES[name]
+    loss = loss() if loss.parameter is None else loss({"quantile": (0.2, 0.7)}.get(loss.parameter, 1.3))
+    blocks = mlp_blocks([], [], 2)
+    theta = draw(declare_slots(blocks, 1), np.random.RandomState(0), np.float64)
+    objective = Objective(resolve_device("cpu"), theta, blocks, loss, alpha=0.0)
+    best = loss.best_constant(y, weight)
+    least = objective.of_constant(best, y, weight)
+    for step in 0.05 * rng.standard_normal((50, 2)):
+        assert objective.of_constant(best + step, y, weight) >= least - 1e-12
+
+
+def test_a_weight_of_zero_is_no_row_to_the_best_constant():
+    y = np.array([[1.0], [2.0], [4.0], [1000.0]])
+    for loss in (REGRESSION_LOSSES["squared_error"](), REGRESSION_LOSSES["huber"](1.0), Pinball(0.9)):
+        np.testing.assert_allclose(
+            loss.best_constant(y, np.array([1.0, 1.0, 1.0, 0.0])), loss.best_constant(y[:3], np.ones(3))
+        )

@@ -5,6 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from sklearn_mlp import MLPClassifier
+from sklearn_mlp.core.layers import declare_slots, mlp_blocks
 from sklearn_mlp.core.optimizers import Muon
 from sklearn_mlp.core.parameters import Parameters, n_parameters
 
@@ -15,21 +16,21 @@ pytestmark = [
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16
-LAYER_SIZES = [3, 6, 4, 5, 2]
+SLOTS = declare_slots(mlp_blocks([6, 4, 5], ["relu"] * 3, 2), n_features=3)
 SMALL = {"hidden_layer_sizes": (32, 32), "max_iter": 10, "random_state": 0, "solver": "muon"}
 
 
 def trained(device, rng_seed, nesterov, n_steps=6):
     """Parameters after steps along random gradients, and what they were."""
     rng = np.random.default_rng(rng_seed)
-    theta = Parameters(rng.standard_normal(n_parameters(LAYER_SIZES)), LAYER_SIZES)
+    theta = Parameters(rng.standard_normal(n_parameters(SLOTS)), SLOTS)
     gradients = rng.standard_normal((n_steps, theta.vector.size))
-    on_device = theta.like(device.own(theta.vector.copy()))
+    on_device = theta.like(device.to_device_copy(theta.vector.copy()))
     muon = Muon(device, on_device, 0.9, nesterov, 0.9, 0.99, 1e-12, 0.3)
     loss = device.accumulator()
     for gradient in gradients:
-        muon.step(device.own(gradient.copy()), 0.02, 0.0, loss, 1.0)
-    return theta, [theta.like(g) for g in gradients], theta.like(device.home(on_device.vector))
+        muon.step(device.to_device_copy(gradient.copy()), 0.02, 0.0, loss, 1.0)
+    return theta, [theta.like(g) for g in gradients], theta.like(device.to_host(on_device.vector))
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits, make_regression
 from sklearn.model_selection import train_test_split
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
-from sklearn_mlp.core.normalization import FORGETTING
+from sklearn_mlp.core.normalization import RUNNING_MOMENTUM
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -77,7 +77,7 @@ def test_running_statistics_average_the_batches():
         mean = variance = seen = 0.0
         for rows in (slice(0, 20), slice(20, 40), slice(40, 50)):
             weight = np.ones(len(Z[rows])) if sample_weight is None else sample_weight[rows]
-            seen = (1 - FORGETTING) * seen + weight.sum()
+            seen = (1 - RUNNING_MOMENTUM) * seen + weight.sum()
             rate = weight.sum() / seen
             batch_mean = np.average(Z[rows], axis=0, weights=weight)
             mean += rate * (batch_mean - mean)

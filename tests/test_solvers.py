@@ -7,6 +7,7 @@ from sklearn.datasets import load_diabetes, load_digits
 from sklearn.preprocessing import scale
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp.core.layers import Dense, declare_slots
 from sklearn_mlp.core.optimizers import SGD, Adam
 from sklearn_mlp.core.parameters import Parameters
 
@@ -23,12 +24,12 @@ N_STEPS = 4 * 5  # 442 rows
 
 def walk(optimizer, device, gradients, rates):
     """The parameters, 4 weights and 2 biases, after steps with these gradients."""
-    theta = Parameters(device.own(np.linspace(-1, 2, 6)), [2, 2])
+    theta = Parameters(device.to_device_copy(np.linspace(-1, 2, 6)), declare_slots([Dense(2)], 2))
     step = optimizer(device, theta)
     loss = device.accumulator()
     for gradient, rate in zip(gradients, rates, strict=True):
-        step.step(device.own(gradient.copy()), rate, 0.0, loss, 1.0)
-    return device.home(theta.vector)
+        step.step(device.to_device_copy(gradient.copy()), rate, 0.0, loss, 1.0)
+    return device.to_host(theta.vector)
 
 
 GRADIENTS = np.random.default_rng(0).standard_normal((7, 6))
@@ -82,10 +83,10 @@ def test_adamw_is_resumed():
 @pytest.mark.parametrize("max_norm", [0.1, 1.0, 100.0])
 def test_gradients_are_clipped(max_norm, each_device):
     for gradient in GRADIENTS:
-        clipped = each_device.own(gradient.copy())
+        clipped = each_device.to_device_copy(gradient.copy())
         each_device.clip_norm(clipped, max_norm)
         norm = np.linalg.norm(gradient)
-        np.testing.assert_allclose(each_device.home(clipped), gradient * min(1, max_norm / norm), rtol=1e-14)
+        np.testing.assert_allclose(each_device.to_host(clipped), gradient * min(1, max_norm / norm), rtol=1e-14)
 
 
 def test_max_grad_norm():

@@ -11,6 +11,7 @@ from sklearn.metrics import mean_pinball_loss
 from sklearn.preprocessing import StandardScaler, scale
 
 from sklearn_mlp import MLPRegressor
+from sklearn_mlp.core.losses import REGRESSION_LOSSES
 
 pytestmark = pytest.mark.usefixtures("each_device")
 IGNORE = pytest.mark.filterwarnings("ignore:Stochastic Optimizer|lbfgs failed")
@@ -19,7 +20,9 @@ X, Y = load_diabetes(return_X_y=True)
 X = scale(X)
 WEIGHT = np.random.default_rng(0).integers(0, 3, len(Y)).astype(float)
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 40, "learning_rate_init": 0.01, "random_state": 0, "tol": 0}
-IDENTITY_LOSSES = pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile"])
+IDENTITY_LOSSES = pytest.mark.parametrize(
+    "loss", [name for name, loss in REGRESSION_LOSSES.items() if loss.out_activation == "identity"]
+)
 
 
 @IGNORE
@@ -30,7 +33,7 @@ def test_it_is_training_on_a_standardised_target(loss, solver):
     ours = MLPRegressor(loss, **params, standardize_target=True).fit(X, Y)
     theirs = TransformedTargetRegressor(MLPRegressor(loss, **params), transformer=StandardScaler()).fit(X, Y)
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-8)
-    unit = Y.std() ** (2 if loss in ("squared_error", "huber") else 1)
+    unit = Y.std() ** REGRESSION_LOSSES[loss].unit_power
     np.testing.assert_allclose(ours.loss_curve_, unit * np.array(theirs.regressor_.loss_curve_), rtol=1e-8)
     assert ours.loss_ == pytest.approx(unit * theirs.regressor_.loss_)
 

@@ -1,69 +1,124 @@
-"""The activations: the device's kernels for each and, for hidden layers, the size of the initial weights."""
+"""The activations of hidden layers, and the output activations.
 
-from collections.abc import Sequence
-from itertools import pairwise
+Kernels are named by their reference implementations, the methods of `CPU`; `resolve_kernel` finds a device's own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sklearn_mlp.devices import Kernel
+from sklearn_mlp.devices.cpu import CPU, LEAK, SELU_ALPHA, SELU_SCALE
 
 
-class Activation(NamedTuple):
-    """A hidden layer's activation f.
+class InitialWeights(NamedTuple):
+    """Initial weights are uniform in +-sqrt(variance / fan).
 
     Attributes
     ----------
-    forward, backward : str
-        Names of the kernels A = f(Z + b), and dZ = dA f'(Z) with db.
-    initial_variance : float
-        Initial weights are uniform in +-sqrt(initial_variance / fan), with fan = fan_in + fan_out (Glorot & Bengio,
-        2010), or
+    variance : float
     by_fan_in : bool
-        fan = fan_in alone: 6 for variances of 2 / fan_in (He et al., 2015), 3 for 1 / fan_in (LeCun et al., 1998).
-    keeps_derivative : bool
-        Whether f' cannot be read off A, so that the forward kernel takes an array to leave f'(Z) in.
+        Whether fan is fan_in, and not fan_in + fan_out.
     """
 
-    forward: str
-    backward: str
-    initial_variance: float
+    variance: float
     by_fan_in: bool = False
+
+    def bound(self, fan_in: int, fan_out: int) -> float:
+        return sqrt(self.variance / (fan_in if self.by_fan_in else fan_in + fan_out))
+
+
+GLOROT = InitialWeights(6.0)  # Glorot & Bengio, 2010
+GLOROT_LOGISTIC = InitialWeights(2.0)
+HE = InitialWeights(6.0, by_fan_in=True)  # variances of 2 / fan_in (He et al., 2015)
+LECUN = InitialWeights(3.0, by_fan_in=True)  # variances of 1 / fan_in (LeCun et al., 1998)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The activation f of a hidden layer.
+
+    Attributes
+    ----------
+    forward, backward : kernel
+        A = f(Z + b), and dZ = dA f'(Z) with db.
+    initial_weights : InitialWeights
+    torch_name : str
+        The module of `torch.nn`.
+    onnx : callable
+        f of a variable Z in the operators `o` of ONNX.
+    keeps_derivative : bool
+        Whether f' is no function of A, so that the forward kernel stores f'(Z) in an additional array.
+    """
+
+    forward: Kernel
+    backward: Kernel
+    initial_weights: InitialWeights
+    torch_name: str
+    onnx: Callable[[Any, Any], Any]
     keeps_derivative: bool = False
 
-    def initial_bound(self, fan_in: int, fan_out: int) -> float:
-        return sqrt(self.initial_variance / (fan_in if self.by_fan_in else fan_in + fan_out))
+
+def _positive(o: Any, Z: Any) -> Any:
+    return o.Max(Z, o.number(0))
+
+
+def _negative(o: Any, Z: Any) -> Any:
+    return o.Min(Z, o.number(0))
+
+
+def _expm1_negative(o: Any, Z: Any) -> Any:
+    return o.Sub(o.Exp(_negative(o, Z)), o.number(1))
+
+
+def _leaky_relu(o: Any, Z: Any) -> Any:
+    return o.Add(_positive(o, Z), o.Mul(_negative(o, Z), o.number(LEAK)))
+
+
+def _elu(o: Any, Z: Any) -> Any:
+    return o.Add(_positive(o, Z), _expm1_negative(o, Z))
+
+
+def _selu(o: Any, Z: Any) -> Any:
+    negative = o.Mul(_expm1_negative(o, Z), o.number(SELU_ALPHA))
+    return o.Mul(o.Add(_positive(o, Z), negative), o.number(SELU_SCALE))
+
+
+def _softplus(o: Any, Z: Any) -> Any:
+    return o.Add(_positive(o, Z), o.Log(o.Add(o.Exp(o.Neg(o.Abs(Z))), o.number(1))))
+
+
+def _gelu(o: Any, Z: Any) -> Any:
+    return o.Mul(Z, o.Mul(o.Add(o.erf(o.Mul(Z, o.number(0.5**0.5))), o.number(1)), o.number(0.5)))
+
+
+def _silu(o: Any, Z: Any) -> Any:
+    return o.Mul(Z, o.Sigmoid(Z))
+
+
+def _mish(o: Any, Z: Any) -> Any:
+    return o.Mul(Z, o.Tanh(_softplus(o, Z)))
 
 
 ACTIVATIONS = {
-    "identity": Activation("identity", "identity_backward", 6.0),
-    "logistic": Activation("logistic", "logistic_backward", 2.0),
-    "tanh": Activation("tanh", "tanh_backward", 6.0),
-    "relu": Activation("relu", "relu_backward", 6.0),
-    "leaky_relu": Activation("leaky_relu", "leaky_relu_backward", 6.0, by_fan_in=True),
-    "elu": Activation("elu", "elu_backward", 6.0, by_fan_in=True),
-    "selu": Activation("selu", "selu_backward", 3.0, by_fan_in=True),
-    "softplus": Activation("softplus", "softplus_backward", 6.0, by_fan_in=True),
-    "gelu": Activation("gelu", "derivative_backward", 6.0, by_fan_in=True, keeps_derivative=True),
-    "silu": Activation("silu", "derivative_backward", 6.0, by_fan_in=True, keeps_derivative=True),
-    "mish": Activation("mish", "derivative_backward", 6.0, by_fan_in=True, keeps_derivative=True),
+    "identity": Activation(CPU.identity, CPU.identity_backward, GLOROT, "Identity", lambda o, Z: Z),
+    "logistic": Activation(CPU.logistic, CPU.logistic_backward, GLOROT_LOGISTIC, "Sigmoid", lambda o, Z: o.Sigmoid(Z)),
+    "tanh": Activation(CPU.tanh, CPU.tanh_backward, GLOROT, "Tanh", lambda o, Z: o.Tanh(Z)),
+    "relu": Activation(CPU.relu, CPU.relu_backward, GLOROT, "ReLU", _positive),
+    "leaky_relu": Activation(CPU.leaky_relu, CPU.leaky_relu_backward, HE, "LeakyReLU", _leaky_relu),
+    "elu": Activation(CPU.elu, CPU.elu_backward, HE, "ELU", _elu),
+    "selu": Activation(CPU.selu, CPU.selu_backward, LECUN, "SELU", _selu),
+    "softplus": Activation(CPU.softplus, CPU.softplus_backward, HE, "Softplus", _softplus),
+    "gelu": Activation(CPU.gelu, CPU.derivative_backward, HE, "GELU", _gelu, keeps_derivative=True),
+    "silu": Activation(CPU.silu, CPU.derivative_backward, HE, "SiLU", _silu, keeps_derivative=True),
+    "mish": Activation(CPU.mish, CPU.derivative_backward, HE, "Mish", _mish, keeps_derivative=True),
 }
 
-# The output layer's initial weights, after a hidden layer with an activation that goes by fan_in.
-_OUTPUT = ACTIVATIONS["identity"]
-
-# What the fitted attribute `out_activation_` says -> the kernel f(Z + b).
-OUT_ACTIVATIONS = {
-    "softmax": "softmax",
-    "logistic": "expit",
-    "identity": "identity",
-    "exp": "exp",
+# By the value of the fitted attribute `out_activation_`: the kernel f(Z + b).
+OUT_ACTIVATIONS: dict[str, Kernel] = {
+    "softmax": CPU.softmax,
+    "logistic": CPU.expit,
+    "identity": CPU.identity,
+    "exp": CPU.exp,
 }
-
-
-def initial_bounds(layer_sizes: Sequence[int], activations: Sequence[str], last: str) -> list[float]:
-    """The bound of each layer's initial weights, by the activation of the layer.
-
-    The output layer goes by `last`, where that is scikit-learn's rule.
-    """
-    rules = [ACTIVATIONS[name] for name in (*activations, last)]
-    if rules[-1].by_fan_in:
-        rules[-1] = _OUTPUT
-    return [rule.initial_bound(*fans) for rule, fans in zip(rules, pairwise(layer_sizes), strict=True)]

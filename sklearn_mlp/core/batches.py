@@ -1,7 +1,7 @@
-"""The rows of a data set, dealt out in mini-batches."""
+"""The rows of a data set in mini-batches."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,25 +11,40 @@ from sklearn_mlp.devices import Device
 Array = npt.NDArray[Any]
 
 
-# X, y and sample_weight of some rows; the sum of their weights, or their number if they have none; and whether one of
-# them has all the weight.
+# X, y and sample_weight of some rows; the sum of their weights, or their number if there are none; and `single_row`,
+# whether a single row has all the weight.
 Batch = tuple[Any, Any, Any, float, bool]
 
 
+class TrainingBatch(NamedTuple):
+    """Properties of a batch that only training depends on.
+
+    `scale` is the reciprocal of the sum of the weights, `rate` the step of the running statistics; the random numbers
+    of dropout are a function of `seed`, the `number` of the batch and the layer.
+    """
+
+    sample_weight: Array | None
+    scale: float
+    rate: float
+    seed: int
+    number: int
+
+
 class Batches:
-    """Mini-batches of chosen rows of X, in an order that can be shuffled.
+    """Mini-batches of a selection of rows, in an order that can be shuffled.
 
     Parameters
     ----------
     device : Device
-    X : what `device.rows` takes, of shape (n_samples, n_features)
+    X : array or matrix of shape (n_samples, n_features)
+        As `device.rows` takes it.
     y : array of shape (n_samples, ...) or None
     sample_weight : NumPy array of shape (n_samples,) or None
     dtype : numpy dtype
         The precision of the batches of X.
     batch_size : int
     rows : NumPy array of int, default=None
-        The rows to deal out; None stands for all of them, in their order, without gathering.
+        The selected rows; None selects all of them in their order, without gathering.
     """
 
     def __init__(
@@ -45,14 +60,14 @@ class Batches:
     ) -> None:
         self.device = device
         self.X = device.rows(X, dtype)
-        self.y = None if y is None else device.place(y)
+        self.y = None if y is None else device.to_device(y)
         self.sample_weight = sample_weight
         self.rows = rows
         self.n_rows = X.shape[0] if rows is None else len(rows)
         self.batch_size = min(batch_size, self.n_rows)
 
     def shuffle(self, random_state: np.random.RandomState) -> None:
-        """Put `rows` in a new order."""
+        """Shuffle `rows` in place."""
         assert self.rows is not None
         random_state.shuffle(self.rows)
 
@@ -60,16 +75,16 @@ class Batches:
         y, sample_weight = self.y, self.sample_weight
         if self.rows is not None:
             if y is not None:
-                y = self.device.take(y, self.device.place(self.rows))
+                y = self.device.take(y, self.device.to_device(self.rows))
             if sample_weight is not None:
                 sample_weight = sample_weight[self.rows]
         starts = range(0, self.n_rows, self.batch_size)
         total_weights = n_weighted = None
         if sample_weight is not None:
-            # Here and not batch by batch, since on a GPU reading a sum would have to wait for it.
+            # On the host, as reading a sum from a GPU would wait for it.
             total_weights = np.add.reduceat(sample_weight, starts, dtype=np.float64).tolist()
             n_weighted = np.add.reduceat(sample_weight > 0, starts, dtype=np.intp).tolist()
-            sample_weight = self.device.place(sample_weight)
+            sample_weight = self.device.to_device(sample_weight)
         for i, X in enumerate(self.X.batches(self.rows, self.batch_size)):
             rows = slice(starts[i], starts[i] + X.shape[0])
             yield (

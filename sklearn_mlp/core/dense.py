@@ -1,9 +1,9 @@
 """The dense layer: three products, on which all training and prediction rest.
 
 A batch X has one sample a row (n, fan_in); W is (fan_in, fan_out). The backward pass takes dZ, the gradient of the loss
-with respect to Z, and returns the gradients of the loss with respect to what Z was made of. The bias is the business of
-the activation's kernels, which read or write every element of Z or dZ anyway: forward adds b, backward takes db, the
-sum of dZ over the rows. It is all derived in `docs/theory.md`.
+with respect to Z, and writes the gradients with respect to W and X. The bias is left to the activation's kernels, which
+read or write every element of Z or dZ anyway: forward adds b, backward sums dZ over the rows, which is db.
+`docs/theory.md` has the derivation.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ def forward(device: Device, X: Any, W: Array, Z: Array) -> None:
 
 
 def backward(device: Device, X: Any, W: Array, dZ: Array, dW: Array, dX: Array | None) -> None:
-    """dW = Xᵀ dZ and dX = dZ Wᵀ; no dX for the first layer, whose X is data."""
+    """dW = Xᵀ dZ and dX = dZ Wᵀ; None for dX skips it, as for a first layer, whose X is data."""
     device.matmul(X.T, dZ, out=dW)
     if dX is not None:
         device.matmul(dZ, W.T, out=dX)

@@ -8,38 +8,37 @@ import numpy.typing as npt
 from scipy.optimize import OptimizeResult, minimize
 
 from sklearn_mlp.core.batches import Batches
-from sklearn_mlp.core.training import Objective
+from sklearn_mlp.core.objective import Objective
+from sklearn_mlp.core.training import Data, Plan
 
 Array = npt.NDArray[Any]
 
 
 def minimize_lbfgs(
-    objective: Objective,
-    batches: Batches,
-    total_weight: float,
-    *,
-    tol: float,
-    max_iter: int,
-    max_fun: int,
-    iteration_ends: Callable[[float], None],
+    plan: Plan, data: Data, objective: Objective, iteration_ends: Callable[[float], None]
 ) -> OptimizeResult:
-    """Minimise the objective over all rows of `batches`, whose weights sum to `total_weight`.
+    """Minimise the objective over all rows of `data`, from its parameters on.
 
-    The gradient is summed over the batches, so that memory depends on their size and not on the number of rows. SciPy
-    works in float64, whatever the precision of the network. The parameters are those of the last iteration when this
-    returns, and also when it is interrupted.
+    The gradient is summed over chunks of rows, so that memory depends on their size and not on the number of rows.
+    SciPy works in float64, whatever the precision of the network. The parameters are those of the last iteration when
+    this returns, and also when it is interrupted.
 
     Parameters
     ----------
-    tol : float
-        The largest component of the gradient at which to stop.
+    plan : Plan
+        Its `tol` is the largest component of the gradient at which to stop.
+    data : Data
+    objective : Objective
     iteration_ends : callable
         Takes the loss after each iteration; may raise StopIteration.
     """
-    device = objective.device
+    device, weight = plan.device, data.sample_weight
+    batch_size = device.chunk_rows(data.X, objective.network.n_units)
+    batches = Batches(device, data.X, data.y, weight, dtype=plan.dtype, batch_size=batch_size)
+    total_weight = data.n_rows if weight is None else float(weight.sum())
     theta = objective.theta.trainable
     n_weights = objective.theta.weights.size
-    reached = device.home(theta).astype(np.float64)
+    reached = device.to_host(theta).astype(np.float64)
 
     def loss_and_gradient(x: Array) -> tuple[float, Array]:
         device.write(x, out=theta)
@@ -47,9 +46,9 @@ def minimize_lbfgs(
         for X, y, sample_weight, *_ in batches:
             objective.backpropagate(X, y, sample_weight, 1 / total_weight)
             total += objective.grad.trainable
-        gradient = device.home(total)
+        gradient = device.to_host(total)
         W = x[:n_weights]
-        l2 = objective.alpha / total_weight
+        l2 = plan.alpha / total_weight
         gradient[:n_weights] += l2 * W
         return device.collect(objective.loss) + 0.5 * l2 * float(W @ W), gradient
 
@@ -65,7 +64,7 @@ def minimize_lbfgs(
             method="L-BFGS-B",
             jac=True,
             callback=callback,
-            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+            options={"maxfun": plan.max_fun, "maxiter": plan.max_iter, "gtol": plan.tol},
         )
         reached[...] = result.x
     finally:

@@ -1,59 +1,265 @@
-"""Losses on the raw scores Z of the output layer, and the output activations that are the inverses of their links.
+"""Losses of the raw scores Z of the output layer, and their output activations, the inverse links.
 
 With the canonical link the gradient is the residual, dZ = prediction - target (McCullagh & Nelder, Generalized Linear
-Models, 2nd ed., section 2.2). Losses add up over the outputs, but for the squared error, which is reported as a mean
+Models, 2nd ed., section 2.2). Losses are sums over the outputs, except the squared error, which is reported as a mean
 over them and differentiated as a sum: scikit-learn does so, and the same seed has to give the same model.
+
+Kernels are named by their reference implementations, the methods of `CPU`; `resolve_kernel` finds a device's own.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
+
+from sklearn_mlp.core.activations import OUT_ACTIVATIONS
+from sklearn_mlp.devices import Device, Kernel, resolve_kernel
+from sklearn_mlp.devices.cpu import CPU
 
 Array = npt.NDArray[Any]
 
 
-class Loss(NamedTuple):
-    """Name of the kernel that turns Z into dZ, and of the output activation, which is the inverse link.
+class Loss:
+    """A loss with its parameters.
 
-    Some kernels take parameters of the loss besides: the smoothing of labels, the gamma of the focal loss, the delta of
-    Huber's, the levels of the quantiles, the power of Tweedie's.
+    Attributes
+    ----------
+    kernel : kernel
+        Turns Z into dZ, and adds up the loss.
+    out_activation : str
+        A key of `OUT_ACTIVATIONS`.
+    columns : tuple of slice
+        The scores of each column of y, where several columns have classes of their own; empty for a single loss.
     """
 
-    gradient: str
+    kernel: Kernel
     out_activation: str
+    columns: tuple[slice, ...] = ()
+
+    def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
+        """What the kernel takes in addition: numbers, and arrays with one number for each output."""
+        return ()
+
+    def kernel_on(self, device: Device, n_outputs: int, dtype: npt.DTypeLike) -> Callable[..., None]:
+        """The kernel (Z, b, y, weight, scale, loss, share) of a device."""
+        kernel = resolve_kernel(device, self.kernel)
+        parameters = self.kernel_parameters(n_outputs, dtype)
+        if parameters:
+            parameters = tuple(device.to_device(p) if isinstance(p, np.ndarray) else p for p in parameters)
+            return _by_columns(lambda *args: kernel(*args, *parameters), self.columns)
+        return _by_columns(kernel, self.columns)
 
 
-def in_blocks(kernel: Callable[..., None], blocks: Sequence[slice]) -> Callable[..., None]:
-    """`kernel`, of a loss or an output activation, on each of the blocks of columns by itself; y has a column for each.
+def output_activation(device: Device, name: str, columns: Sequence[slice] = ()) -> Callable[[Array, Array], None]:
+    """The kernel (Z, b) of an output activation, applied to each of `columns` separately if there are any."""
+    return _by_columns(resolve_kernel(device, OUT_ACTIVATIONS[name]), columns)
 
-    Without blocks, `kernel` itself.
-    """
-    if not blocks:
+
+def _by_columns(kernel: Callable[..., None], columns: Sequence[slice]) -> Callable[..., None]:
+    """`kernel`, of a loss or an output activation, for each block of columns separately; y has a column for each."""
+    if not columns:
         return kernel
 
-    def of_blocks(Z: Array, b: Array, *y_and_more: Any) -> None:
-        for k, columns in enumerate(blocks):
-            block = Z[:, columns].copy()
+    def of_columns(Z: Array, b: Array, *y_and_more: Any) -> None:
+        for k, of_block in enumerate(columns):
+            block = Z[:, of_block].copy()
             more = [argument[:, k].copy() if i == 0 else argument for i, argument in enumerate(y_and_more)]
-            kernel(block, b[columns], *more)
-            Z[:, columns] = block
+            kernel(block, b[of_block], *more)
+            Z[:, of_block] = block
 
-    return of_blocks
+    return of_columns
 
 
-LOSSES = {
-    "softmax_log_loss": Loss("softmax_log_loss", "softmax"),
-    "logistic_log_loss": Loss("logistic_log_loss", "logistic"),
-    "smooth_softmax_log_loss": Loss("smooth_softmax_log_loss", "softmax"),
-    "smooth_logistic_log_loss": Loss("smooth_logistic_log_loss", "logistic"),
-    "softmax_focal_loss": Loss("softmax_focal_loss", "softmax"),
-    "logistic_focal_loss": Loss("logistic_focal_loss", "logistic"),
-    "squared_error": Loss("squared_error", "identity"),
-    "absolute_error": Loss("absolute_error", "identity"),
-    "huber": Loss("huber", "identity"),
-    "quantile": Loss("pinball", "identity"),
-    "poisson": Loss("poisson_deviance", "exp"),
-    "gamma": Loss("gamma_deviance", "exp"),
-    "tweedie": Loss("tweedie_deviance", "exp"),
+# -- classification ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LogLoss(Loss):
+    """-log p of the class; with smoothing, of labels that give each class a share (Szegedy et al., CVPR 2016)."""
+
+    out_activation: Literal["softmax", "logistic"]
+    smoothing: float = 0.0
+    columns: tuple[slice, ...] = ()
+
+    @property
+    def kernel(self) -> Kernel:  # type: ignore[override]
+        if self.smoothing:
+            is_softmax = self.out_activation == "softmax"
+            return CPU.smooth_softmax_log_loss if is_softmax else CPU.smooth_logistic_log_loss
+        return CPU.softmax_log_loss if self.out_activation == "softmax" else CPU.logistic_log_loss
+
+    def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
+        return (self.smoothing,) if self.smoothing else ()
+
+
+@dataclass(frozen=True)
+class FocalLoss(Loss):
+    """-(1 - p)^gamma log p of the class (Lin et al., ICCV 2017)."""
+
+    out_activation: Literal["softmax", "logistic"]
+    gamma: float
+    columns: tuple[slice, ...] = ()
+
+    @property
+    def kernel(self) -> Kernel:  # type: ignore[override]
+        return CPU.softmax_focal_loss if self.out_activation == "softmax" else CPU.logistic_focal_loss
+
+    def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
+        return (self.gamma,)
+
+
+# -- regression --------------------------------------------------------------------------------------------------------
+
+
+class Domain(NamedTuple):
+    """The targets of a loss, in words, and whether the least one is among them."""
+
+    needs: str
+    contains: Callable[[float], bool]
+
+
+REAL = Domain("real y", lambda least: True)
+NON_NEGATIVE = Domain("y >= 0", lambda least: least >= 0)
+POSITIVE = Domain("y > 0", lambda least: least > 0)
+
+
+class RegressionLoss(Loss):
+    """A loss of numbers.
+
+    Attributes
+    ----------
+    name : str
+        The value of the parameter `loss`.
+    parameter : str or None
+        The parameter of the estimator that the loss takes.
+    domain : Domain
+    unit_power : int
+        The power of the unit of y that is the unit of the loss.
+    """
+
+    name: ClassVar[str]
+    parameter: ClassVar[str | None] = None
+    out_activation = "identity"
+    domain: ClassVar[Domain] = REAL
+    unit_power: ClassVar[int] = 1
+
+    @classmethod
+    def check_domain(cls, least: float) -> None:
+        """Raise ValueError if the least target is not in the domain of the loss."""
+        if not cls.domain.contains(least):
+            raise ValueError(
+                f"loss={cls.name!r} needs {cls.domain.needs}, got a least value of {least}. Use loss='squared_error' "
+                "for targets that can be negative" + (", or loss='tweedie' for zeros." if least == 0 else ".")
+            )
+
+    def best_constant(self, y: Array, sample_weight: Array | None) -> Array:
+        """The scores (n_outputs,) of the constant prediction with the least loss for y of shape (n, n_outputs).
+
+        All arrays are on the host. By default, the constant is the mean.
+        """
+        mean = np.average(y, axis=0, weights=sample_weight).astype(y.dtype)
+        return np.log(np.maximum(mean, np.finfo(y.dtype).tiny)) if self.out_activation == "exp" else mean
+
+
+@dataclass(frozen=True)
+class SquaredError(RegressionLoss):
+    name = "squared_error"
+    kernel = staticmethod(CPU.squared_error)
+    unit_power = 2
+
+
+@dataclass(frozen=True)
+class Pinball(RegressionLoss):
+    """The loss of quantiles, of one level or of a level for each output (Koenker, 1978)."""
+
+    levels: float | Sequence[float]
+
+    name = "quantile"
+    parameter = "quantile"
+    kernel = staticmethod(CPU.pinball)
+
+    def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
+        return (np.broadcast_to(np.asarray(self.levels, dtype), n_outputs).copy(),)
+
+    def best_constant(self, y: Array, sample_weight: Array | None) -> Array:
+        return _quantiles(y, self.levels, sample_weight)
+
+
+@dataclass(frozen=True)
+class AbsoluteError(RegressionLoss):
+    name = "absolute_error"
+    kernel = staticmethod(CPU.absolute_error)
+
+    def best_constant(self, y: Array, sample_weight: Array | None) -> Array:
+        return _quantiles(y, 0.5, sample_weight)
+
+
+@dataclass(frozen=True)
+class Huber(RegressionLoss):
+    """Quadratic for residuals up to delta, and linear beyond (Huber, 1964)."""
+
+    delta: float
+
+    name = "huber"
+    parameter = "huber_delta"
+    kernel = staticmethod(CPU.huber)
+    unit_power = 2
+
+    def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
+        return (self.delta,)
+
+    def best_constant(self, y: Array, sample_weight: Array | None) -> Array:
+        # By bisection, as the derivative rises with the constant.
+        low, high = y.min(axis=0), y.max(axis=0)
+        for _ in range(40):
+            middle = low + (high - low) / 2
+            derivative = np.average(np.clip(middle - y, -self.delta, self.delta), axis=0, weights=sample_weight)
+            low, high = np.where(derivative < 0, middle, low), np.where(derivative < 0, high, middle)
+        return high
+
+
+@dataclass(frozen=True)
+class Poisson(RegressionLoss):
+    name = "poisson"
+    kernel = staticmethod(CPU.poisson_deviance)
+    out_activation = "exp"
+    domain = NON_NEGATIVE
+
+
+@dataclass(frozen=True)
+class Gamma(RegressionLoss):
+    name = "gamma"
+    kernel = staticmethod(CPU.gamma_deviance)
+    out_activation = "exp"
+    domain = POSITIVE
+
+
+@dataclass(frozen=True)
+class Tweedie(RegressionLoss):
+    """The unit deviance of Tweedie's distributions of a power between 1 and 2, a compound Poisson and gamma."""
+
+    power: float
+
+    name = "tweedie"
+    parameter = "tweedie_power"
+    kernel = staticmethod(CPU.tweedie_deviance)
+    out_activation = "exp"
+    domain = NON_NEGATIVE
+
+    def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
+        return (self.power,)
+
+
+def _quantiles(y: Array, levels: float | Sequence[float], sample_weight: Array | None) -> Array:
+    columns = zip(y.T, np.broadcast_to(levels, y.shape[1]), strict=True)
+    # The only method of NumPy's that takes weights minimises the pinball loss, as linear interpolation does.
+    how: dict[str, Any] = {} if sample_weight is None else {"weights": sample_weight, "method": "inverted_cdf"}
+    return np.array([np.quantile(column, level, **how) for column, level in columns], y.dtype)
+
+
+# By the value of the parameter `loss`.
+REGRESSION_LOSSES: dict[str, type[RegressionLoss]] = {
+    loss.name: loss for loss in (SquaredError, AbsoluteError, Huber, Pinball, Poisson, Gamma, Tweedie)
 }

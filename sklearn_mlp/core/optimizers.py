@@ -1,12 +1,12 @@
 """Stochastic optimizers: one flat vector of gradients in, one flat vector of parameters updated in place.
 
-A step takes the L2 penalty along, since it reads every weight anyway: a pass of its own over the weights would cost a
-third of Adam's.
+A step includes the L2 penalty, as it reads every weight anyway: a separate pass over the weights would cost a third of
+Adam's.
 """
 
-from itertools import pairwise
+from collections.abc import Callable
 from math import sqrt
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy.typing as npt
 
@@ -15,7 +15,7 @@ from sklearn_mlp.devices import Device
 
 Array = npt.NDArray[Any]
 
-# Jordan's: iterations, and coefficients that take singular values to between 0.7 and 1.2 in so few.
+# Jordan's: the number of iterations, and coefficients that bring singular values to between 0.7 and 1.2 in as many.
 N_NEWTON_SCHULZ = 5
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
 
@@ -25,14 +25,14 @@ class Optimizer(Protocol):
         """Update the parameters with `grad` plus the gradient of l2/2 |W|^2.
 
         `share` times the l2/2 |W|^2 before the step is added to the accumulator `loss`. `grad` is used as scratch space
-        and holds nothing of use afterwards.
+        and holds nothing useful afterwards.
         """
 
     def state(self) -> dict[str, Any]:
-        """What `load` takes to go on where this one is; its arrays are in main memory, and may be those in use."""
+        """The state for `load`; its arrays are on the host, and may be those in use."""
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on where the optimizer was whose state this is."""
+        """Restore a state."""
 
 
 class SGD:
@@ -61,7 +61,7 @@ class SGD:
         )
 
     def state(self) -> dict[str, Any]:
-        return {"velocity": self.device.home(self.velocity)}
+        return {"velocity": self.device.to_host(self.velocity)}
 
     def load(self, state: dict[str, Any]) -> None:
         self.device.write(state["velocity"], out=self.velocity)
@@ -70,8 +70,8 @@ class SGD:
 class Adam:
     """Adaptive moment estimation (Kingma & Ba, ICLR 2015), with the bias corrections in the step size.
 
-    With `weight_decay` the weights shrink by learning_rate * weight_decay in each step, aside from the gradient: AdamW
-    (Loshchilov & Hutter, ICLR 2019).
+    With `weight_decay` it is AdamW (Loshchilov & Hutter, ICLR 2019): each step shrinks the weights by learning_rate *
+    weight_decay, independently of the gradient.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Adam:
         )
 
     def state(self) -> dict[str, Any]:
-        return {"t": self.t, "m": self.device.home(self.m), "v": self.device.home(self.v)}
+        return {"t": self.t, "m": self.device.to_host(self.m), "v": self.device.to_host(self.v)}
 
     def load(self, state: dict[str, Any]) -> None:
         self.t = state["t"]
@@ -122,10 +122,10 @@ class Adam:
 
 
 class Muon:
-    """Orthogonalised momentum for the weights between hidden layers (Jordan et al., 2024), and AdamW for all else.
+    """Orthogonalised momentum for the weights between hidden layers (Jordan et al., 2024), and AdamW for the rest.
 
     Where the momentum of a matrix is U S Vᵀ, the step is along U Vᵀ, so that all directions count the same. Its size is
-    that of AdamW's steps (Liu et al., "Muon is scalable for LLM training", 2025): both go by one learning rate.
+    that of AdamW's steps (Liu et al., "Muon is scalable for LLM training", 2025), so that both share a learning rate.
     """
 
     def __init__(
@@ -143,22 +143,23 @@ class Muon:
         self.momentum = momentum
         self.nesterov = nesterov
         self.weight_decay = weight_decay
-        self.layer_sizes = theta.layer_sizes[1:-1]
-        n_first, n_last = theta.W[0].size, theta.W[-1].size
-        if len(self.layer_sizes) > 1:
-            stop = theta.weights.size - n_last
-            self.hidden = slice(n_first, stop)
-            self.others = [slice(0, n_first), slice(stop, theta.trainable.size)]
-            parts = [Part(theta.trainable[rows], theta.weights[rows]) for rows in self.others]
-        else:
-            self.hidden = slice(0, 0)
-            self.others = [slice(0, theta.trainable.size)]
-            parts = [Part(theta.trainable, theta.weights)]
+        # The slices of all matrices between dense layers; they are contiguous in the vector.
+        matrices = [
+            (slot.shape, part)
+            for slots, parts in zip(theta.slots, theta.slices, strict=True)
+            for slot, part in zip(slots, parts, strict=True)
+            if slot.name == "W"
+        ][1:-1]
+        start, stop = (matrices[0][1].start, matrices[-1][1].stop) if matrices else (0, 0)
+        self.hidden = slice(start, stop)
+        self.others = [part for part in (slice(0, start), slice(stop, theta.trainable.size)) if part.stop > part.start]
+        parts = [Part(theta.trainable[part], theta.weights[part]) for part in self.others]
+        self.matrices = [(shape, slice(part.start - start, part.stop - start)) for shape, part in matrices]
         self.adams = [Adam(device, part, beta_1, beta_2, epsilon, weight_decay) for part in parts]
         self.theta = theta.trainable[self.hidden]
         self.velocity = device.zeros(self.theta.shape, self.theta.dtype)
         self.scratch = device.empty(self.theta.shape, self.theta.dtype)
-        sides = {min(fans) for fans in pairwise(self.layer_sizes)}
+        sides = {min(fans) for fans, _ in self.matrices}
         self.grams = {n: [device.empty((n, n), self.theta.dtype) for _ in range(2)] for n in sides}
 
     def step(self, grad: Array, learning_rate: float, l2: float, loss: Array, share: float) -> None:
@@ -168,22 +169,19 @@ class Muon:
             return
         momentum, keep = grad[self.hidden], 1 - learning_rate * self.weight_decay
         self.device.add_momentum(self.theta, momentum, self.velocity, self.momentum, self.nesterov, l2, loss, share)
-        start = 0
-        for fans in pairwise(self.layer_sizes):
-            part = slice(start, start + fans[0] * fans[1])
+        for fans, part in self.matrices:
             rate = learning_rate * 0.2 * sqrt(max(fans))
             direction = self._orthogonalise(momentum[part].reshape(fans), self.scratch[part].reshape(fans))
             self.device.axpby(-rate, direction.reshape(-1), keep, self.theta[part])
-            start = part.stop
 
     def _orthogonalise(self, X: Array, Y: Array) -> Array:
-        """About U Vᵀ of X = U S Vᵀ, by Newton–Schulz iterations; in X or in `Y`, which is overwritten."""
+        """Approximately U Vᵀ of X = U S Vᵀ, by Newton–Schulz iterations; in X or `Y`; both are overwritten."""
         device = self.device
         device.normalise_vector(X.reshape(-1))
         fewer_rows = X.shape[0] <= X.shape[1]
         G, P = self.grams[min(X.shape)]
         for _ in range(N_NEWTON_SCHULZ):
-            # X <- a X + b (X Xᵀ) X + c (X Xᵀ)² X, by way of the smaller one of X Xᵀ and Xᵀ X.
+            # X <- a X + b (X Xᵀ) X + c (X Xᵀ)² X, with the smaller one of X Xᵀ and Xᵀ X.
             a, b, c = NEWTON_SCHULZ
             device.matmul(X if fewer_rows else X.T, X.T if fewer_rows else X, out=G)
             device.matmul(G, G, out=P)
@@ -194,9 +192,28 @@ class Muon:
         return X
 
     def state(self) -> dict[str, Any]:
-        return {"velocity": self.device.home(self.velocity), "adams": [adam.state() for adam in self.adams]}
+        return {"velocity": self.device.to_host(self.velocity), "adams": [adam.state() for adam in self.adams]}
 
     def load(self, state: dict[str, Any]) -> None:
         self.device.write(state["velocity"], out=self.velocity)
         for adam, of_adam in zip(self.adams, state["adams"], strict=True):
             adam.load(of_adam)
+
+
+class Solver(NamedTuple):
+    """An optimizer, and the parameters of the estimator that follow `device` and `theta` in its constructor.
+
+    They are Python's floats and bools: for other types (np.float16) the kernels would have to be compiled.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    parameters: tuple[str, ...]
+
+
+# By the value of the parameter `solver`.
+SOLVERS = {
+    "sgd": Solver(SGD, ("momentum", "nesterovs_momentum")),
+    "adam": Solver(Adam, ("beta_1", "beta_2", "epsilon")),
+    "adamw": Solver(Adam, ("beta_1", "beta_2", "epsilon", "weight_decay")),
+    "muon": Solver(Muon, ("momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon", "weight_decay")),
+}

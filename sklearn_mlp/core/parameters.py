@@ -1,110 +1,118 @@
-"""All weights and biases of a network in one flat vector, and where each layer finds its own."""
+"""All parameters of a network in one flat vector: slots that the layers declare, and the views of the vector."""
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+# The order in the vector. Weights come first, so that the L2 penalty is arithmetic on one contiguous slice; buffers,
+# which are not trained, come last.
+KINDS = "weight", "bias", "scale", "buffer"
 
-class Layers(NamedTuple):
-    """What a network needs of its parameters, see `Parameters`."""
 
-    W: Sequence[Array]
-    b: Sequence[Array]
-    gamma: Sequence[Array] = ()
-    statistics: Sequence[Array] = ()
+class Slot(NamedTuple):
+    """One array of parameters of a layer.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    kind : {"weight", "bias", "scale", "buffer"}
+        Only weights are penalised; a buffer, such as running statistics, is not trained.
+    bound : float or None
+        Initial values are drawn uniformly from +-bound; None draws nothing.
+    initial : float, array-like or None
+        Initial values that are not random, of a shape that broadcasts. With a bound, they replace the drawn values.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["weight", "bias", "scale", "buffer"]
+    bound: float | None = None
+    initial: Any = None
+
+
+# The slots of each layer of a network.
+Slots = Sequence[Sequence[Slot]]
 
 
 class Part(NamedTuple):
-    """A stretch of the vector that begins with weights."""
+    """A slice of the vector that starts with weights."""
 
     trainable: Array
     weights: Array
 
 
 class Parameters:
-    """One flat vector and its views: the weights W of every layer, then the biases b of every layer.
-
-    Weights come first so that what concerns them alone, the L2 penalty, is arithmetic on one contiguous slice. A
-    network with normalisation has the scales of its hidden layers after the biases and, for "batch", at the end what is
-    not trained: the running statistics.
+    """One flat vector and its views.
 
     Attributes
     ----------
     vector : array of shape (n_parameters,)
-    layer_sizes : sequence of int
-        Features, hidden layers, outputs.
-    normalization : None, "batch" or "layer"
+    slots : sequence of sequences of Slot
     weights : view of `vector` with all the weights
-    trainable : view of `vector` without the running statistics
-    W : list of views of shape (fan_in, fan_out)
-    b : list of views of shape (fan_out,)
-    gamma : list of views of shape (fan_out,), of the hidden layers
-    statistics : list of views of shape (2, fan_out), of the hidden layers
-        Mean and variance.
+    trainable : view of `vector` without the buffers
+    slices : list of tuples of slice
+        The positions of each layer's slots in `vector`.
+    views : list of tuples of arrays
+        The views of each layer, in the order of its slots.
+    W, b, gamma, statistics : lists of views
+        Of the dense layers: weights of shape (fan_in, fan_out), biases (fan_out,), and the scales (fan_out,) and the
+        running means and variances (2, fan_out) of normalisation.
     """
 
-    def __init__(self, vector: Array, layer_sizes: Sequence[int], normalization: str | None = None) -> None:
+    def __init__(self, vector: Array, slots: Slots) -> None:
         self.vector = vector
-        self.layer_sizes = layer_sizes
-        self.normalization = normalization
-        self.W, self.b = [], []
-        self.gamma, self.statistics = [], []
+        self.slots = slots
+        position: dict[tuple[int, int], slice] = {}
+        stop = {}
         start = 0
-        for fan_in, fan_out in pairwise(layer_sizes):
-            self.W.append(vector[start : start + fan_in * fan_out].reshape(fan_in, fan_out))
-            start += fan_in * fan_out
-        self.weights = vector[:start]
-        for fan_out in layer_sizes[1:]:
-            self.b.append(vector[start : start + fan_out])
-            start += fan_out
-        if normalization is not None:
-            for n_units in layer_sizes[1:-1]:
-                self.gamma.append(vector[start : start + n_units])
-                start += n_units
-        self.trainable = vector[:start]
-        if normalization == "batch":
-            for n_units in layer_sizes[1:-1]:
-                self.statistics.append(vector[start : start + 2 * n_units].reshape(2, n_units))
-                start += 2 * n_units
+        for kind in KINDS:
+            for i, j, slot in _enumerate(slots):
+                if slot.kind == kind:
+                    position[i, j] = slice(start, start + prod(slot.shape))
+                    start = position[i, j].stop
+            stop[kind] = start
+        self.weights = vector[: stop["weight"]]
+        self.trainable = vector[: stop["scale"]]
+        self.slices = [tuple(position[i, j] for j in range(len(of_layer))) for i, of_layer in enumerate(slots)]
+        self.views = [
+            tuple(vector[part].reshape(slot.shape) for slot, part in zip(of_layer, parts, strict=True))
+            for of_layer, parts in zip(slots, self.slices, strict=True)
+        ]
+        self.W, self.b, self.gamma, self.statistics = (
+            [self.views[i][j] for i, j, slot in _enumerate(slots) if slot.name == name]
+            for name in ("W", "b", "gamma", "statistics")
+        )
 
     def like(self, vector: Array) -> "Parameters":
         """Another vector with the same views."""
-        return Parameters(vector, self.layer_sizes, self.normalization)
+        return Parameters(vector, self.slots)
 
 
-def n_parameters(layer_sizes: Sequence[int], normalization: str | None = None) -> int:
-    more = {None: 0, "layer": 1, "batch": 3}[normalization] * sum(layer_sizes[1:-1])
-    return more + sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(layer_sizes))
+def _enumerate(slots: Slots) -> list[tuple[int, int, Slot]]:
+    return [(i, j, slot) for i, of_layer in enumerate(slots) for j, slot in enumerate(of_layer)]
 
 
-def empty_parameters(layer_sizes: Sequence[int], dtype: npt.DTypeLike, normalization: str | None = None) -> Parameters:
-    return Parameters(np.empty(n_parameters(layer_sizes, normalization), dtype), layer_sizes, normalization)
+def n_parameters(slots: Slots) -> int:
+    return sum(prod(slot.shape) for _, _, slot in _enumerate(slots))
 
 
-def draw(
-    layer_sizes: Sequence[int],
-    bounds: Sequence[float],
-    random_state: np.random.RandomState,
-    dtype: npt.DTypeLike,
-    normalization: str | None = None,
-) -> Parameters:
-    """Initial weights and biases: uniform in +- the bound of their layer.
+def empty_parameters(slots: Slots, dtype: npt.DTypeLike) -> Parameters:
+    return Parameters(np.empty(n_parameters(slots), dtype), slots)
 
-    Layers with normalisation begin with biases of 0, scales of 1 and the statistics of a standard normal distribution.
-    """
-    parameters = empty_parameters(layer_sizes, dtype, normalization)
-    for W, b, bound in zip(parameters.W, parameters.b, bounds, strict=True):
-        W[...] = random_state.uniform(-bound, bound, W.shape)
-        b[...] = random_state.uniform(-bound, bound, b.shape)
-    for b, gamma in zip(parameters.b, parameters.gamma, strict=False):
-        b[...] = 0
-        gamma[...] = 1
-    for mean, variance in parameters.statistics:
-        mean[...] = 0
-        variance[...] = 1
+
+def draw(slots: Slots, random_state: np.random.RandomState, dtype: npt.DTypeLike) -> Parameters:
+    """Initial parameters."""
+    parameters = empty_parameters(slots, dtype)
+    for i, j, slot in _enumerate(slots):
+        view = parameters.views[i][j]
+        if slot.bound is not None:
+            view[...] = random_state.uniform(-slot.bound, slot.bound, slot.shape)
+        if slot.initial is not None:
+            view[...] = slot.initial
     return parameters

@@ -1,22 +1,125 @@
 """Mini-batch training: the loop over epochs and batches, and when it stops."""
 
 from collections.abc import Callable, Sequence
-from math import inf, isfinite
+from dataclasses import dataclass
+from math import ceil, inf, isfinite
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sklearn_mlp.core.activations import OUT_ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
-from sklearn_mlp.core.losses import Loss, in_blocks
-from sklearn_mlp.core.network import Network
+from sklearn_mlp.core.layers import Block, declare_slots
+from sklearn_mlp.core.losses import Loss
+from sklearn_mlp.core.objective import Objective
 from sklearn_mlp.core.optimizers import Optimizer
-from sklearn_mlp.core.parameters import Parameters
+from sklearn_mlp.core.parameters import Parameters, Slots
 from sklearn_mlp.core.schedules import Constant
 from sklearn_mlp.devices import Device
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that a training run depends on, except data, initial parameters and random numbers.
+
+    Attributes
+    ----------
+    device : Device
+    dtype : numpy dtype
+        Precision of parameters and batches.
+    blocks : sequence of Block
+        The network.
+    drops_out : bool
+        Whether any block has dropout.
+    loss : Loss
+    alpha : float
+        Strength of the L2 penalty, relative to a row.
+    solver : str
+        Name of the solver.
+    optimizer : callable
+        Makes the optimizer of a device and `Parameters`. Not for 'lbfgs'.
+    schedule : callable
+        Makes the learning-rate schedule of the number of steps in `max_iter` epochs. Not for 'lbfgs'.
+    batch_size : int
+        Batches have no more rows than there are.
+    shuffle : bool
+        Whether the rows are shuffled before each epoch.
+    max_iter : int
+        Most epochs, or iterations of 'lbfgs'.
+    max_fun : int
+        Most evaluations of the objective by 'lbfgs'.
+    tol : float
+    n_iter_no_change : float
+        Patience: see `Patience`.
+    early_stopping : bool
+        Whether patience depends on the validation score, and not on the training loss.
+    restore_best : bool
+        Whether the model of `early_stopping` is that of the best validation score.
+    scoring : str, callable or None
+        How the validation set is scored.
+    max_grad_norm : float or None
+        Gradients (of the loss, without the penalty) with a larger norm are scaled down to it.
+    ema_decay : float or None
+        Of the exponential moving average of the parameters, which is then the model.
+    verbose : int
+    """
+
+    device: Device
+    dtype: np.dtype[Any]
+    blocks: Sequence[Block]
+    drops_out: bool
+    loss: Loss
+    alpha: float
+    solver: str
+    optimizer: Callable[[Device, Parameters], Optimizer] | None
+    schedule: Callable[[int], Constant] | None
+    batch_size: int
+    shuffle: bool
+    max_iter: int
+    max_fun: int
+    tol: float
+    n_iter_no_change: float
+    early_stopping: bool
+    restore_best: bool
+    scoring: Any
+    max_grad_norm: float | None
+    ema_decay: float | None
+    verbose: int
+
+    def slots(self, n_features: int) -> Slots:
+        """The parameters of the network for so many features."""
+        return declare_slots(self.blocks, n_features)
+
+    def n_units(self, n_features: int) -> int:
+        """The number of outputs of all layers."""
+        total = 0
+        for block in self.blocks:
+            n_features = block.n_outputs(n_features)
+            total += n_features
+        return total
+
+    def objective(self, theta: Parameters, seed: int = 0) -> Objective:
+        """The objective on the device, at `theta`; `seed` is that of dropout."""
+        theta = theta.like(self.device.to_device_copy(theta.vector))
+        return Objective(self.device, theta, self.blocks, self.loss, self.alpha, seed=seed, ema_decay=self.ema_decay)
+
+
+class Data(NamedTuple):
+    """What to train on: X as `device.prepare_rows` returns it, the encoded y, weights or None, and the numbers of the
+    rows to use, or None for all of them.
+    """
+
+    X: Any
+    y: Any
+    sample_weight: Array | None
+    rows: Array | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.X.shape[0]) if self.rows is None else len(self.rows)
 
 
 class Epoch(NamedTuple):
@@ -24,13 +127,15 @@ class Epoch(NamedTuple):
 
     `loss` is the mean over the rows of the batches' losses, each taken before its step; `learning_rate` is that of the
     last step; `score` and `validation_loss` are those of the validation set. `plateau` says what was done about
-    patience at its end, and is empty before.
+    patience when it ran out, and is empty otherwise.
     """
 
     loss: float
     learning_rate: float
     score: float | None
     validation_loss: float | None
+    n_rows: int
+    seconds: float
     plateau: str = ""
     stop: bool = False
 
@@ -57,192 +162,177 @@ class Patience:
         return self.count > self.n_iter_no_change
 
 
-class Objective:
-    """The regularised mean loss of a network, (sum of w_i L_i + alpha/2 |W|^2) / sum of w_i, and its gradient.
+class EveryStep(NamedTuple):
+    """Calls `call` with the flat vector of the parameters, on the device, after every `n_steps` steps."""
 
-    Attributes
-    ----------
-    network : Network
-        Over the views of `theta`.
-    theta, grad : Parameters
-        Where the objective is taken, and its gradient there.
-    model : Parameters
-        What predicts: `theta`, or the exponential moving average of it.
-    loss : accumulator
-        What `backpropagate` and the optimizer add the loss to. Read once an epoch, so that a GPU need not be waited
-        for in between.
-    """
-
-    def __init__(
-        self,
-        device: Device,
-        theta: Parameters,
-        activations: Sequence[str],
-        loss: Loss,
-        alpha: float,
-        loss_parameters: Sequence[Any] = (),
-        dropout: Sequence[float] = (),
-        seed: int = 0,
-        ema_decay: float | None = None,
-        blocks: Sequence[slice] = (),
-    ) -> None:
-        dtype = theta.vector.dtype
-        self.device = device
-        self.theta = theta
-        self.grad = theta.like(device.empty(theta.vector.shape, dtype))
-        self.network = Network(device, theta, activations, dtype, dropout, seed)
-        self.model, self.model_network = theta, self.network
-        self.ema_decay = ema_decay
-        self.n_averaged = 0
-        if ema_decay is not None:
-            self.model = theta.like(theta.vector.copy())
-            self.model_network = Network(device, self.model, activations, dtype)
-        self.alpha = alpha
-        self.loss = device.accumulator()
-        self._to_gradient = in_blocks(getattr(device, loss.gradient), blocks)
-        self._activate = in_blocks(getattr(device, OUT_ACTIVATIONS[loss.out_activation]), blocks)
-        self._loss_parameters = [device.place(p) if isinstance(p, np.ndarray) else p for p in loss_parameters]
-
-    def backpropagate(
-        self, X: Any, y: Any, sample_weight: Any, scale: float, share: float = 1.0, alone: bool = False
-    ) -> None:
-        """Leave in `grad` the gradient of a batch's weighted sum of losses times `scale`; `share` of it is added to
-        `loss`. `alone` is whether one row has all the weight.
-        """
-        Z = self.network.forward_training(X, sample_weight, scale, alone)
-        b = self.theta.b[-1]
-        self._to_gradient(Z, b, y, sample_weight, scale, self.loss, share, *self._loss_parameters)  # Z becomes dZ
-        self.network.backward(X, Z, self.grad)
-
-    def of_constant(self, scores: Array, y: Any, sample_weight: Any) -> float:
-        """The mean loss of the same scores for each row."""
-        device = self.device
-        n_rows, total = y.shape[0], y.shape[0] if sample_weight is None else float(sample_weight.sum())
-        Z = device.zeros((n_rows, scores.size), scores.dtype)
-        y, b = device.place(y), device.place(scores)
-        sample_weight = None if sample_weight is None else device.place(sample_weight)
-        loss = device.accumulator()
-        self._to_gradient(Z, b, y, sample_weight, 1 / total, loss, 1.0, *self._loss_parameters)
-        return device.collect(loss)
-
-    def average(self) -> None:
-        """Take the parameters of now into the average.
-
-        The first steps weigh more, so that the initial weights are soon forgotten: decay is at most (t + 1) / (t + 10).
-        """
-        assert self.ema_decay is not None
-        decay = min(self.ema_decay, (self.n_averaged + 1) / (self.n_averaged + 10))
-        self.n_averaged += 1
-        self.device.move_towards(self.model.vector, self.theta.vector, 1 - decay)
-
-    def evaluate(self, batches: Batches) -> tuple[Array, float]:
-        """The predictions (n_samples, n_outputs) for the rows of `batches`, and their mean loss without the penalty."""
-        loss = self.device.accumulator()
-        weight = 0.0
-
-        def add_loss(Z: Array, y: Any, sample_weight: Any, total_weight: float, _: bool) -> None:
-            nonlocal weight
-            b = self.model.b[-1]
-            self._to_gradient(Z, b, y, sample_weight, 1.0, loss, 1.0, *self._loss_parameters)
-            weight += total_weight
-
-        prediction = self.model_network.predict(batches, self._activate, add_loss)
-        return prediction, self.device.collect(loss) / weight
-
-
-def run_epoch(
-    objective: Objective, optimizer: Optimizer, schedule: Constant, batches: Batches, max_grad_norm: float | None
-) -> float:
-    """One step for each batch; the mean of the batches' losses over the rows.
-
-    A batch whose weights sum to zero says nothing, and is passed over.
-    """
-    device = objective.device
-    n_rows = 0
-    for X, y, sample_weight, total_weight, alone in batches:
-        if total_weight == 0:
-            continue
-        n = X.shape[0]
-        objective.backpropagate(X, y, sample_weight, 1 / total_weight, n, alone)
-        if max_grad_norm is not None:
-            device.clip_norm(objective.grad.trainable, max_grad_norm)
-        optimizer.step(objective.grad.trainable, schedule.step(), objective.alpha / total_weight, objective.loss, n)
-        if objective.ema_decay is not None:
-            objective.average()
-        n_rows += n
-    return device.collect(objective.loss) / n_rows if n_rows else inf
+    n_steps: int
+    call: Callable[[Array], None]
 
 
 class Training:
-    """Mini-batch training, an epoch at a time.
+    """A training run with a stochastic solver.
 
     Parameters
     ----------
-    max_grad_norm : float or None
-        Longer gradients (of the loss, without the penalty) are shortened to this.
-    t : int
-        Rows seen in earlier training; for the schedule.
-    random_state : RandomState or None
-        Shuffles the rows before each epoch; None leaves them in order.
+    plan : Plan
+    data : Data
+        Its `rows` are shuffled in place.
+    theta : Parameters
+        The initial parameters, on the host; on the CPU they are trained in place.
+    random_state : RandomState
+        Draws the seed of dropout, and shuffles the rows.
     validate : callable or None
-        Gives the validation score and loss.
-    early_stopping : bool
-        Whether patience depends on the validation score, and not on the training loss.
-    best_theta : array or None
-        Receives the parameters of each new best validation score.
+        Takes the objective; returns the validation score and the validation loss.
+    best : float
+        The best value of what patience follows in the training that this run continues.
+    t : int
+        Rows seen in that training.
+    rank : int or None
+        The number of this run among several (members of an ensemble, workers of a cluster) that get the same
+        `random_state`: with it, each has its own order of rows and its own dropout.
+    every : EveryStep or None
+
+    Attributes
+    ----------
+    objective : Objective
+    is_over : bool
+        Whether patience has run out, or the loss is not finite.
+    is_between_epochs : bool
+        Whether all that an epoch changes has been changed, so that `snapshot` is possible.
     """
 
     def __init__(
         self,
-        objective: Objective,
-        optimizer: Optimizer,
-        schedule: Constant,
-        batches: Batches,
-        patience: Patience,
+        plan: Plan,
+        data: Data,
+        theta: Parameters,
+        random_state: np.random.RandomState,
         *,
-        max_grad_norm: float | None,
-        t: int,
-        random_state: np.random.RandomState | None,
-        validate: Callable[[], tuple[float, float]] | None,
-        early_stopping: bool,
-        best_theta: Array | None,
+        validate: Callable[[Objective], tuple[float, float]] | None = None,
+        best: float = -inf,
+        t: int = 0,
+        rank: int | None = None,
+        every: EveryStep | None = None,
     ) -> None:
-        self.objective = objective
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.batches = batches
-        self.patience = patience
-        self.max_grad_norm = max_grad_norm
-        self.t = t
+        assert plan.optimizer is not None
+        assert plan.schedule is not None
+        if rank is not None:
+            entropy = random_state.randint(2**31)
+            sequence = np.random.SeedSequence(entropy, spawn_key=(rank,))
+            random_state = np.random.RandomState(np.random.MT19937(sequence))
+        rows = data.rows
+        if rows is None and plan.shuffle:
+            rows = np.arange(data.X.shape[0])
+        self.plan = plan
         self.random_state = random_state
+        self.objective = plan.objective(theta, random_state.randint(2**31) if plan.drops_out else 0)
+        self.optimizer = plan.optimizer(plan.device, self.objective.theta)
+        self.batches = Batches(
+            plan.device, data.X, data.y, data.sample_weight, dtype=plan.dtype, batch_size=plan.batch_size, rows=rows
+        )
+        self.schedule = plan.schedule(plan.max_iter * ceil(data.n_rows / self.batches.batch_size))
+        self.patience = Patience(plan.tol, plan.n_iter_no_change, best)
         self.validate = validate
-        self.early_stopping = early_stopping
-        self.best_theta = best_theta
+        self.t = t
+        self.every = every
+        self.n_steps = 0
+        self.best_theta: Array | None = None
+        if validate is not None and plan.early_stopping and plan.restore_best:
+            self.best_theta = self.objective.model.vector.copy()
+        self.is_over = self.is_between_epochs = False
+
+    @property
+    def model(self) -> Array:
+        """The flat vector, on the device, of the model that training has led to: the last or the best parameters."""
+        return self.objective.model.vector if self.best_theta is None else self.best_theta
+
+    def run(
+        self,
+        record: Callable[[Epoch], None],
+        epoch_begins: Callable[[], object] = lambda: None,
+        epoch_ends: Callable[[], bool] = lambda: False,
+        n_epochs_before: int = 0,
+    ) -> bool:
+        """Train until patience or `max_iter` is at its end.
+
+        Parameters
+        ----------
+        record : callable
+            Takes the `Epoch` after each epoch.
+        epoch_begins, epoch_ends : callable
+            `epoch_ends` returns whether to stop.
+        n_epochs_before : int
+            Epochs of this run that an earlier process has trained.
+
+        Returns
+        -------
+        stopped : bool
+            Whether `epoch_ends` has asked to stop.
+        """
+        for _ in range(n_epochs_before, self.plan.max_iter):
+            if self.is_over:
+                break
+            epoch_begins()
+            self.is_between_epochs = False
+            epoch = self.epoch()
+            record(epoch)
+            self.is_between_epochs = True
+            if epoch_ends():
+                return True
+        return False
 
     def epoch(self) -> Epoch:
-        """Train for one epoch. To be called again unless its record says to stop."""
-        if self.random_state is not None:
+        """Train for one epoch."""
+        began = perf_counter()
+        if self.plan.shuffle:
             self.batches.shuffle(self.random_state)
-        loss = run_epoch(self.objective, self.optimizer, self.schedule, self.batches, self.max_grad_norm)
+        loss = self._steps()
         learning_rate = self.schedule.learning_rate
-        score, validation_loss = self.validate() if self.validate is not None else (None, None)
-        self.t += self.batches.n_rows
+        score, validation_loss = self.validate(self.objective) if self.validate is not None else (None, None)
+        n_rows = self.batches.n_rows
+        self.t += n_rows
         self.schedule.epoch_ends(self.t)
-        record = Epoch(loss, learning_rate, score, validation_loss)
+        record = Epoch(loss, learning_rate, score, validation_loss, n_rows, perf_counter() - began)
         if not isfinite(loss):
+            self.is_over = True
             return record._replace(stop=True)
-        is_best = self.patience.update(score if self.early_stopping and score is not None else -loss)
+        is_best = self.patience.update(score if self.plan.early_stopping and score is not None else -loss)
         if is_best and self.best_theta is not None:
             self.best_theta[...] = self.objective.model.vector
         if not self.patience.at_end:
             return record
-        stop, what = self.schedule.plateau()
-        if not stop:
+        self.is_over, what = self.schedule.plateau()
+        if not self.is_over:
             self.patience.count = 0
-        return record._replace(plateau=what, stop=stop)
+        return record._replace(plateau=what, stop=self.is_over)
+
+    def _steps(self) -> float:
+        """One step for each batch; returns the mean of the batches' losses over the rows.
+
+        Batches with zero total weight are skipped.
+        """
+        plan, objective, optimizer, schedule = self.plan, self.objective, self.optimizer, self.schedule
+        device, grad = plan.device, objective.grad.trainable
+        n_rows = 0
+        for X, y, sample_weight, total_weight, single_row in self.batches:
+            if total_weight == 0:
+                continue
+            n = X.shape[0]
+            objective.backpropagate(X, y, sample_weight, 1 / total_weight, n, single_row)
+            if plan.max_grad_norm is not None:
+                device.clip_norm(grad, plan.max_grad_norm)
+            optimizer.step(grad, schedule.step(), plan.alpha / total_weight, objective.loss, n)
+            if plan.ema_decay is not None:
+                objective.average()
+            n_rows += n
+            if self.every is not None:
+                self.n_steps += 1
+                if self.n_steps % self.every.n_steps == 0:
+                    self.every.call(objective.theta.vector)
+        return device.collect(objective.loss) / n_rows if n_rows else inf
 
     def state(self) -> dict[str, Any]:
-        """Where training is, beside the parameters, the order of the rows and the random numbers."""
+        """The state of the solver: what changes in training, except parameters, order of rows and random numbers."""
         network = self.objective.network
         return {
             "optimizer": self.optimizer.state(),
@@ -254,10 +344,41 @@ class Training:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on where the training was whose state this is."""
+        """Continue with the solver whose `state` this is."""
         self.optimizer.load(state["optimizer"])
         self.schedule.load(state["schedule"])
         self.patience.count = state["n_no_improvement"]
         self.objective.network.seen_weight = state["seen_weight"]
         self.objective.network.n_training_passes = state["n_training_passes"]
         self.objective.n_averaged = state["n_averaged"]
+
+    def snapshot(self) -> dict[str, Any] | None:
+        """All that is needed to continue bit-identically; None in the middle of an epoch."""
+        if not self.is_between_epochs:
+            return None
+        objective, to_host = self.objective, self.plan.device.to_host
+        averages = objective.model is not objective.theta
+        return {
+            "training": self.state(),
+            "best": self.patience.best,
+            "theta": to_host(objective.theta.vector),
+            "model": to_host(objective.model.vector) if averages else None,
+            "best_theta": None if self.best_theta is None else to_host(self.best_theta),
+            "rows": self.batches.rows,
+            "random_state": self.random_state.get_state(legacy=False),
+            "is_over": self.is_over,
+        }
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Continue the run whose `snapshot` this is."""
+        objective, write = self.objective, self.plan.device.write
+        self.load(snapshot["training"])
+        self.patience.best = snapshot["best"]
+        write(snapshot["theta"], out=objective.theta.vector)
+        for vector, name in ((objective.model.vector, "model"), (self.best_theta, "best_theta")):
+            if snapshot[name] is not None:
+                write(snapshot[name], out=vector)
+        if self.batches.rows is not None:
+            self.batches.rows[...] = snapshot["rows"]
+        self.random_state.set_state(snapshot["random_state"])
+        self.is_over = snapshot["is_over"]

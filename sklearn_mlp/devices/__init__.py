@@ -1,4 +1,4 @@
-"""Where arrays live and what does arithmetic on them."""
+"""Devices: where arrays are, and the arithmetic on them."""
 
 import os
 import re
@@ -6,13 +6,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sklearn_mlp.devices.cpu import CPU
+from sklearn_mlp.devices.protocol import Device, Kernel, resolve_kernel
 
 if TYPE_CHECKING:
     from sklearn_mlp.devices.cuda import CUDA
 
-    Device = CPU | CUDA
-else:
-    Device = CPU
+__all__ = ["Device", "Kernel", "resolve_device", "resolve_kernel"]
 
 
 def resolve_device(name: str) -> Device:
@@ -21,13 +20,13 @@ def resolve_device(name: str) -> Device:
     Parameters
     ----------
     name : str
-        "cpu"; "cuda", which is CUDA's current device; "cuda:N"; or "auto", which is "cuda" if CuPy and a GPU are there
-        and "cpu" if not.
+        "cpu"; "cuda", which is CUDA's current device; "cuda:N"; or "auto", which is "cuda" if CuPy and a GPU are
+        available and "cpu" if not.
 
     Raises
     ------
     ValueError
-        If `name` is nothing of these, or there are GPUs but none of that number.
+        If `name` is none of these, or there are GPUs but none of that number.
     ImportError
         If CuPy is not installed.
     RuntimeError
@@ -48,7 +47,7 @@ def resolve_device(name: str) -> Device:
 
 @cache
 def _cpu() -> CPU:
-    """The CPU with the fastest kernels that run here; Numba is imported now, not with the package."""
+    """The CPU with the fastest kernels available; Numba is imported at the first call, not with the package."""
     if os.environ.get("SKLEARN_MLP_NUMBA") == "0":
         return CPU()
     try:

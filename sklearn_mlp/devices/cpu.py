@@ -1,8 +1,8 @@
 """NumPy arrays in main memory, and the arithmetic that training does on them.
 
-Each kernel works in place on arrays that the caller owns. The names and meanings are the interface of a device: `core`
-calls nothing else. `fused.py` has faster kernels of the same names; these are the reference, and what runs where Numba
-is not installed. `cuda/` has the same for a GPU.
+This is the reference implementation of a device: `core` calls nothing but its methods, each of which works in place on
+arrays that the caller owns. It runs where Numba is not installed; `fused.py` overrides some of the kernels by faster
+ones, and `cuda/` is the implementation for GPUs.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -29,7 +29,7 @@ class CPU:
     Attributes
     ----------
     name : str
-        What the estimators' `device_` says.
+        The value of the estimators' attribute `device_`.
     """
 
     name = "cpu"
@@ -44,7 +44,7 @@ class CPU:
 
     @staticmethod
     def release() -> None:
-        """Give memory that no array uses any more back to the system."""
+        """Return unused memory to the system."""
 
     # -- arrays ------------------------------------------------------------------------------------------------------
 
@@ -57,17 +57,17 @@ class CPU:
         return np.zeros(shape, dtype)
 
     @staticmethod
-    def place(array: Any) -> Any:
-        """`array` on this device, to be read."""
+    def to_device(array: Any) -> Any:
+        """`array` on this device, for reading."""
         return array
 
     @staticmethod
-    def own(array: Array) -> Array:
-        """`array` on this device, to be written to: a copy if writing would fail or would change a mapped file."""
+    def to_device_copy(array: Array) -> Array:
+        """`array` on this device, for writing: a copy if writing would fail or would change a mapped file."""
         return np.require(array, requirements=["W", "O"])
 
     @staticmethod
-    def home(array: Array) -> Array:
+    def to_host(array: Array) -> Array:
         """`array` as a NumPy array."""
         return array
 
@@ -83,13 +83,13 @@ class CPU:
     # -- rows of X ---------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def hold(X: Any, dtype: npt.DTypeLike, gather: bool) -> Any:
-        """X where, and in the form in which, its rows are best read in many passes; `gather` if in changing order.
+    def prepare_rows(X: Any, dtype: npt.DTypeLike, gather: bool) -> Any:
+        """X in the layout, and on the device, from which its rows are read fastest in many passes.
 
-        Two kinds of X are converted as a whole: sparse columns (CSC) become sparse rows (CSR); and to gather from, an
-        array in memory that is not C-contiguous (a data frame's values, mostly) becomes so: a 200-row batch of 784
-        float32 takes 10 µs to gather from rows in C order and 220 µs from columns, when the products of its training
-        step take 380 µs.
+        With `gather`, the order of the rows changes from pass to pass. Two kinds of X are converted as a whole: sparse
+        columns (CSC) to sparse rows (CSR); and, for gathering, an array in memory that is not C-contiguous (usually the
+        values of a data frame) to C order: gathering a 200-row batch of 784 float32 takes 10 µs from rows in C order
+        and 220 µs from columns, where the products of its training step take 380 µs.
         """
         if issparse(X):
             return X.tocsr()
@@ -115,7 +115,7 @@ class CPU:
 
     @staticmethod
     def collect(loss: Array) -> float:
-        """The sum in an accumulator, which begins anew."""
+        """Read and reset an accumulator."""
         total = float(loss[0])
         loss[0] = 0
         return total
@@ -126,7 +126,7 @@ class CPU:
     def matmul(A: Any, B: Array, out: Array) -> None:
         """out <- A B, with A dense or a SciPy sparse matrix."""
         if isinstance(A, np.ndarray):
-            A.dot(B, out)  # np.matmul takes 1.5 times as long for 64 × 10 by 10 × 32
+            A.dot(B, out)  # np.matmul is 1.5 × slower for 64 × 10 by 10 × 32
         else:
             out[...] = A @ B
 
@@ -147,7 +147,7 @@ class CPU:
 
     @staticmethod
     def logistic(Z: Array, b: Array) -> None:
-        # 1 / (1 + exp(-z)) = (1 + tanh(z/2)) / 2: NumPy's tanh is vectorised, and takes a seventh of expit's time.
+        # 1 / (1 + exp(-z)) = (1 + tanh(z/2)) / 2: NumPy's tanh is vectorised, and expit is 7 × slower.
         Z += b
         Z *= 0.5
         np.tanh(Z, out=Z)
@@ -221,7 +221,7 @@ class CPU:
         dA *= -np.expm1(-A)
         cls.column_sums(dA, db)
 
-    # Where f' cannot be read off A, the forward kernel leaves it in D.
+    # Where f' is no function of A, the forward kernel stores it in D.
 
     @staticmethod
     def gelu(Z: Array, b: Array, D: Array) -> None:
@@ -295,7 +295,7 @@ class CPU:
 
     @staticmethod
     def layer_norm(Z: Array, gamma: Array, A: Array, inverse_std: Array) -> None:
-        """Moments of each row; `inverse_std` of shape (n,) is kept for the way back."""
+        """Moments of each row; `inverse_std` of shape (n,) is stored for the backward pass."""
         Z -= Z.mean(axis=1, keepdims=True)
         variance = np.einsum("ij,ij->i", Z, Z) / Z.shape[1]
         inverse_std[...] = 1 / np.sqrt(variance + NORM_EPSILON)
@@ -312,9 +312,9 @@ class CPU:
         dA *= inverse_std[:, np.newaxis]
 
     # -- dropout: out <- A with each element set to 0 with probability rate, and the others divided by 1 - rate --------
-    # Whether it is set to 0 depends on its place in the array and on `keys`, two numbers below 2^32, alone: the way
-    # back asks again, so that no mask has to be kept, and every device gives the same answer. The steps are those of a
-    # hash with good avalanche, "lowbias32" (C. Wellons, 2018), with the second key mixed in between.
+    # The decision is a function of the index of the element and of `keys`, two numbers below 2^32, so that the backward
+    # pass recomputes it instead of storing a mask, and all devices agree. The steps are those of a hash with good
+    # avalanche, "lowbias32" (C. Wellons, 2018), with the second key mixed in between.
 
     @staticmethod
     def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:
@@ -339,7 +339,7 @@ class CPU:
 
     @staticmethod
     def expit(Z: Array, b: Array) -> None:
-        """The logistic function again, with all digits also where it is next to 0."""
+        """The logistic function with full relative precision, also next to 0."""
         Z += b
         expit(Z, out=Z)
 
@@ -587,9 +587,9 @@ class CPU:
         y *= b
         y += a * x
 
-    # -- optimizer steps on flat vectors; `grad` is used up ------------------------------------------------------------
+    # -- optimizer steps on flat vectors; `grad` is scratch space ------------------------------------------------------
     # The gradient of the first `n_weights` parameters, the weights W, has l2 W added to it, and the accumulator `loss`
-    # gets `share` times l2/2 |W|^2 from before the step. So one pass over the vectors does all that a step has to do.
+    # gets `share` times l2/2 |W|^2 from before the step, so that a step is a single pass over the vectors.
 
     @classmethod
     def sgd_step(
@@ -636,7 +636,7 @@ class CPU:
     ) -> None:
         """m, v <- moving averages of g and g^2;  theta <- theta - rate m / (sqrt(v) + epsilon) - decay theta.
 
-        The decay is for the weights alone.
+        The decay applies only to the weights.
         """
         cls._add_l2(theta[:n_weights], grad[:n_weights], l2, loss, share)
         if decay:

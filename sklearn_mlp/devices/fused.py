@@ -1,15 +1,15 @@
-"""The kernels of the CPU again, each fused into one or two passes by Numba.
+"""Kernels of the CPU that Numba fuses into one or two passes.
 
-They mean what their namesakes in `cpu.py` mean, which are the ones to read first; `tests/test_devices.py` holds both to
-the same results. A kernel is here because `benchmarks/kernels.py` measured it to be faster; in µs, for float32, where
-NumPy takes the second figure (200 rows of 100, 10 for the softmax; vectors of 80,000):
+They compute the same as their namesakes in `cpu.py`, which are the reference; `tests/test_devices.py` checks that. A
+kernel is here because `benchmarks/kernels.py` measured it to be faster; in µs, for float32, fused and NumPy's (200 rows
+of 100, 10 for the softmax; vectors of 80,000):
 
     relu             1.3   9.6      column_sums        1.3   3.8      adam_step   11   80
     relu_backward    1.3   4.3      softmax_log_loss   3.9    24      sgd_step     6   34
 
-exp of many numbers and tanh stay with NumPy, which vectorises them: Numba's loops take several times as long. Every
+exp of many numbers and tanh stay with NumPy, which vectorises them: Numba's loops are several times slower. Every
 kernel uses one thread: Adam's pass over 668,000 weights, split between two, took 169 µs of a training step instead of
-136, as the handing over costs more than the second core gains.
+136, as the synchronisation costs more than the second core gains.
 """
 
 from typing import Any
@@ -224,8 +224,8 @@ def _dropout(a, out, threshold, scale, key_0, key_1):
         out[i] = zero if _hash(i, key_0, key_1) < threshold else scale * a[i]
 
 
-# The same with `a` as its own output. Two names for one array keep the loop above from being vectorised, which takes
-# ten times as long (256 rows of 256: 100 and 9 µs).
+# The same in place. With `a` and `out` aliased, the loop above is not vectorised, and 10 × slower (256 rows of 256: 100
+# and 9 µs).
 @kernel
 def _dropout_in_place(a, threshold, scale, key_0, key_1):
     zero = a.dtype.type(0)
@@ -380,7 +380,7 @@ def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2, 
 
 
 class FusedCPU(CPU):
-    """The main processor, with fused kernels in place of those that take NumPy several passes."""
+    """The main processor, with fused kernels for those that take NumPy several passes."""
 
     identity = staticmethod(_add_bias)
     relu = staticmethod(_relu)

@@ -11,7 +11,7 @@ Array = npt.NDArray[Any]
 
 
 class HostRows:
-    """Batches of the rows of X, each gathered and cast as it is asked for; X is neither copied nor written to.
+    """Batches of the rows of X, gathered and cast one at a time; X is neither copied nor written to.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class HostRows:
         self._buffer: Any = None
 
     def batches(self, rows: Array | None, batch_size: int) -> Iterator[Any]:
-        """The rows numbered by `rows` (None: all, in their order), `batch_size` at a time.
+        """The rows with the indices `rows` (None: all, in their order), `batch_size` at a time.
 
         A batch may be a buffer, valid until the next.
         """
@@ -50,7 +50,7 @@ class HostRows:
 
 
 def gather(X: Array, index: Any, out: Array) -> None:
-    """out <- the rows of X that a slice or an array of numbers names, cast to its precision."""
+    """out <- the rows of X selected by a slice or an array of indices, cast to the dtype of `out`."""
     if X.dtype == out.dtype and X.flags.c_contiguous and not isinstance(index, slice):
         # With mode="raise", the default, take would gather into a temporary first.
         X.take(index, 0, out, "clip")

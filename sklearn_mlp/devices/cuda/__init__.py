@@ -1,10 +1,10 @@
 """CuPy arrays on an NVIDIA GPU, and the arithmetic that training does on them.
 
-The names mean what their namesakes in `cpu.py` mean, which are the ones to read first. This package is all that imports
-CuPy, and it is imported when a model first asks for a GPU.
+The methods do the same as their namesakes in `cpu.py`, which are the reference. Only this package imports CuPy, and it
+is imported when a model first uses a GPU.
 
-A step should wait for nothing and launch little: each launch costs Python some microseconds, which for small networks
-is the whole cost. So one kernel does all that there is to do with an array, and losses are added up on the device.
+A step should not wait for the device and should launch few kernels: each launch costs Python some microseconds, which
+dominate in small networks. So each kernel does as much as possible with an array, and losses are summed on the device.
 """
 
 from collections.abc import Iterator
@@ -20,39 +20,6 @@ import numpy.typing as npt
 from sklearn_mlp.devices.cuda import kernels, rows
 
 Array = Any
-
-
-def _activation(kernel: Any) -> Any:
-    def activate(Z: Array, b: Array, *derivative: Array) -> None:
-        kernel(b, Z, *derivative)
-
-    return staticmethod(activate)
-
-
-def _activation_backward(kernel: Any) -> Any:
-    def activate_backward(A: Array, dA: Array, db: Array) -> None:
-        kernel(A, dA, db, dA, axis=0)
-
-    return staticmethod(activate_backward)
-
-
-def _loss(kernel: Any) -> Any:
-    def to_gradient(
-        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, *parameters: Any
-    ) -> None:
-        _call_loss(kernel, (b, y, *parameters), weight, scale, share, Z, loss)
-
-    return staticmethod(to_gradient)
-
-
-def _softmax_loss(kernel: Any) -> Any:
-    def to_gradient(
-        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, *parameters: Any
-    ) -> None:
-        log_sum = kernels.log_sum_exp(Z, b, axis=1)
-        _call_loss(kernel, (b, log_sum, y, *parameters), weight, scale, share, Z, loss)
-
-    return staticmethod(to_gradient)
 
 
 def _call_loss(
@@ -73,7 +40,7 @@ class CUDA:
         "cuda:" and the number of the device.
     """
 
-    # As on the CPU, but more at a time: a GPU is fast on large products only.
+    # Larger than on the CPU, as a GPU is fast only on large products.
     chunk_size = 2**24
 
     def __init__(self, index: int) -> None:
@@ -107,7 +74,7 @@ class CUDA:
         return cupy.zeros(shape, dtype)
 
     @staticmethod
-    def place(array: Any) -> Any:
+    def to_device(array: Any) -> Any:
         if cupyx.scipy.sparse.issparse(array):
             return array.tocsr()
         if not isinstance(array, np.ndarray) and not hasattr(array, "__cuda_array_interface__"):
@@ -115,11 +82,11 @@ class CUDA:
         return cupy.asarray(array, order="C")
 
     @staticmethod
-    def own(array: Any) -> Array:
+    def to_device_copy(array: Any) -> Array:
         return cupy.array(array)
 
     @staticmethod
-    def home(array: Any) -> Any:
+    def to_host(array: Any) -> Any:
         return array.get() if cupyx.scipy.sparse.issparse(array) else cupy.asnumpy(array)
 
     @staticmethod
@@ -133,8 +100,8 @@ class CUDA:
     # -- rows of X ---------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def hold(X: Any, dtype: npt.DTypeLike, gather: bool) -> Any:
-        return rows.hold(X, dtype)
+    def prepare_rows(X: Any, dtype: npt.DTypeLike, gather: bool) -> Any:
+        return rows.prepare_rows(X, dtype)
 
     @staticmethod
     def rows(X: Any, dtype: npt.DTypeLike) -> Any:
@@ -165,34 +132,13 @@ class CUDA:
     def column_sums(A: Array, out: Array) -> None:
         A.sum(axis=0, out=out)
 
-    # -- activations, losses -----------------------------------------------------------------------------------------
-
-    identity = _activation(kernels.identity)
-    logistic = expit = _activation(kernels.logistic)
-    tanh = _activation(kernels.tanh)
-    relu = _activation(kernels.relu)
-    leaky_relu = _activation(kernels.leaky_relu)
-    elu = _activation(kernels.elu)
-    selu = _activation(kernels.selu)
-    softplus = _activation(kernels.softplus)
-    gelu = _activation(kernels.gelu)
-    silu = _activation(kernels.silu)
-    mish = _activation(kernels.mish)
-    exp = _activation(kernels.exp)
-    logistic_backward = _activation_backward(kernels.logistic_backward)
-    tanh_backward = _activation_backward(kernels.tanh_backward)
-    relu_backward = _activation_backward(kernels.relu_backward)
-    leaky_relu_backward = _activation_backward(kernels.leaky_relu_backward)
-    elu_backward = _activation_backward(kernels.elu_backward)
-    selu_backward = _activation_backward(kernels.selu_backward)
-    softplus_backward = _activation_backward(kernels.softplus_backward)
-    derivative_backward = _activation_backward(kernels.derivative_backward)
+    # -- activations, losses: those that are a single kernel are added below the class --------------------------------
 
     @classmethod
     def identity_backward(cls, A: Array, dA: Array, db: Array) -> None:
         cls.column_sums(dA, db)
 
-    # Without weights, each row weighs 1.
+    # Without weights, each row has a weight of 1.
 
     @staticmethod
     def column_moments(Z: Array, weight: Array, scale: float, out: Array) -> None:
@@ -234,18 +180,6 @@ class CUDA:
     def softmax(Z: Array, b: Array) -> None:
         kernels.softmax(b, kernels.log_sum_exp(Z, b, axis=1)[:, np.newaxis], Z)
 
-    squared_error = _loss(kernels.squared_error)
-    absolute_error = _loss(kernels.absolute_error)
-    huber = _loss(kernels.huber)
-    pinball = _loss(kernels.pinball)
-    poisson_deviance = _loss(kernels.poisson_deviance)
-    gamma_deviance = _loss(kernels.gamma_deviance)
-    tweedie_deviance = _loss(kernels.tweedie_deviance)
-    logistic_log_loss = _loss(kernels.logistic_log_loss)
-
-    softmax_log_loss = _softmax_loss(kernels.softmax_log_loss)
-    smooth_softmax_log_loss = _softmax_loss(kernels.smooth_softmax_log_loss)
-
     @staticmethod
     def move_towards(average: Array, theta: Array, weight: float) -> None:
         kernels.move_towards(theta, weight, average)
@@ -262,9 +196,6 @@ class CUDA:
         log_p = cupy.empty(y.shape, np.float64)
         kernels.class_log_probability(Z, b, log_sum, y, Z.shape[1], log_p)
         _call_loss(kernels.softmax_focal_loss, (b, log_sum, log_p, y, gamma), weight, scale, share, Z, loss)
-
-    smooth_logistic_log_loss = _loss(kernels.smooth_logistic_log_loss)
-    logistic_focal_loss = _loss(kernels.logistic_focal_loss)
 
     @staticmethod
     def normalise_vector(x: Array) -> None:
@@ -333,6 +264,49 @@ class CUDA:
             grad, rate, beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon, l2, 1 - decay, penalty, n_weights, n,
             theta, m, v, loss, size=min(n, kernels.WORKERS),
         )  # fmt: skip
+
+
+def _activation(kernel: Any) -> Any:
+    def activate(Z: Array, b: Array, *derivative: Array) -> None:
+        kernel(b, Z, *derivative)
+
+    return activate
+
+
+def _activation_backward(kernel: Any) -> Any:
+    def activate_backward(A: Array, dA: Array, db: Array) -> None:
+        kernel(A, dA, db, dA, axis=0)
+
+    return activate_backward
+
+
+def _loss(kernel: Any) -> Any:
+    def to_gradient(
+        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, *parameters: Any
+    ) -> None:
+        _call_loss(kernel, (b, y, *parameters), weight, scale, share, Z, loss)
+
+    return to_gradient
+
+
+def _softmax_loss(kernel: Any) -> Any:
+    def to_gradient(
+        Z: Array, b: Array, y: Array, weight: Array, scale: float, loss: Array, share: float, *parameters: Any
+    ) -> None:
+        log_sum = kernels.log_sum_exp(Z, b, axis=1)
+        _call_loss(kernel, (b, log_sum, y, *parameters), weight, scale, share, Z, loss)
+
+    return to_gradient
+
+
+for _method, _kernels in (
+    (_activation, kernels.ACTIVATIONS),
+    (_activation_backward, kernels.ACTIVATIONS_BACKWARD),
+    (_loss, kernels.LOSSES),
+    (_softmax_loss, kernels.SOFTMAX_LOSSES),
+):
+    for _name, _kernel in _kernels.items():
+        setattr(CUDA, _name, staticmethod(_method(_kernel)))
 
 
 def find_device(index: int | None) -> CUDA:

@@ -3,28 +3,38 @@
 T is the precision of the network. `Z` and `loss` and the like, among the outputs, are read before they are written.
 """
 
+from typing import Any
+
 import cupy
 
 from sklearn_mlp.devices.cpu import LEAK, NORM_EPSILON, SELU_ALPHA, SELU_SCALE
 
-# Threads of a kernel that adds to an accumulator: each has a place of its own in it, so the sum depends on nothing but
-# the numbers. Enough to keep the memory of a large GPU busy, and 1 MB to add up once an epoch.
+# Threads of a kernel that adds to an accumulator: each has its own element of it, so that the sum is deterministic.
+# Enough to keep the memory of a large GPU busy, and 1 MB to add up once an epoch.
 WORKERS = 2**17
 
+# The kernels of activations and losses, which `CUDA` has as methods of the same names.
+ACTIVATIONS: dict[str, Any] = {}
+ACTIVATIONS_BACKWARD: dict[str, Any] = {}
+LOSSES: dict[str, Any] = {}
+SOFTMAX_LOSSES: dict[str, Any] = {}
 
-# -- activations: one kernel each way ----------------------------------------------------------------------------------
+
+# -- activations: a forward and a backward kernel each -----------------------------------------------------------------
 
 
 def _activation(name, operation):
-    return cupy.ElementwiseKernel("T b", "T Z", f"const T z = Z + b; Z = {operation}", f"mlp_{name}")
+    ACTIVATIONS[name] = cupy.ElementwiseKernel("T b", "T Z", f"const T z = Z + b; Z = {operation}", f"mlp_{name}")
+    return ACTIVATIONS[name]
 
 
 def _activation_backward(name, dz):
-    # The sum over the rows, axis 0, of dZ; and on the way, where each element is looked at once, dZ itself is stored:
-    # `_j` is the place in C order of the element that CuPy's template has at hand.
-    return cupy.ReductionKernel(
+    # The sum of dZ over the rows, axis 0; and dZ itself, stored when its element is read: `_j` is the index in C order
+    # of the current element in CuPy's template.
+    ACTIVATIONS_BACKWARD[f"{name}_backward"] = cupy.ReductionKernel(
         "T A, T dA", "T db, raw T dZ", f"dZ[_j] = {dz}", "a + b", "db = a", "0", f"mlp_{name}_backward"
     )
+    return ACTIVATIONS_BACKWARD[f"{name}_backward"]
 
 
 identity = _activation("identity", "z")
@@ -36,6 +46,7 @@ elu = _activation("elu", "z < T(0) ? expm1(z) : z")
 selu = _activation("selu", f"T({SELU_SCALE}) * (z < T(0) ? T({SELU_ALPHA}) * expm1(z) : z)")
 softplus = _activation("softplus", "(z < T(0) ? T(0) : z) + log1p(exp(-abs(z)))")
 exp = _activation("exp", "exp(z)")
+ACTIVATIONS["expit"] = logistic  # on a GPU, both have all digits
 logistic_backward = _activation_backward("logistic", "dA * (A * (T(1) - A))")
 tanh_backward = _activation_backward("tanh", "dA * (T(1) - A * A)")
 relu_backward = _activation_backward("relu", "A > T(0) ? dA : T(0)")
@@ -50,7 +61,8 @@ derivative_backward = _activation_backward("derivative", "dA * A")
 
 
 def _activation_with_derivative(name, operation):
-    return cupy.ElementwiseKernel("T b", "T Z, T D", f"const T z = Z + b; {operation}", f"mlp_{name}")
+    ACTIVATIONS[name] = cupy.ElementwiseKernel("T b", "T Z, T D", f"const T z = Z + b; {operation}", f"mlp_{name}")
+    return ACTIVATIONS[name]
 
 
 gelu = _activation_with_derivative(
@@ -204,6 +216,16 @@ __device__ double limit(double L) {
 
 
 def _loss(name, operation, parameters="raw T y"):
+    LOSSES[name] = _loss_kernel(name, operation, parameters)
+    return LOSSES[name]
+
+
+def _softmax_loss(name, operation, parameters="raw float64 log_sum, raw I y"):
+    SOFTMAX_LOSSES[name] = _loss_kernel(name, operation, parameters)
+    return SOFTMAX_LOSSES[name]
+
+
+def _loss_kernel(name, operation, parameters):
     """The kernel of a loss; `operation` computes L and dz from z, the score at `row`, `column` and, of y, at `j`."""
     return cupy.ElementwiseKernel(
         f"raw T b, {parameters}, raw T weight, bool weighted, float64 scale, float64 share, int64 n, int64 n_columns",
@@ -270,7 +292,7 @@ logistic_log_loss = _loss(
     const double L = limit(-log(y[j] > T(0) ? p : T(1) - p));
     """,
 )
-softmax_log_loss = _loss(
+softmax_log_loss = _softmax_loss(
     "softmax_log_loss",
     """
     const double log_p = double(z) - log_sum[row];
@@ -278,10 +300,9 @@ softmax_log_loss = _loss(
     const T dz = exp(T(log_p)) - T(is_class);
     const double L = is_class ? limit(-log_p) : 0;
     """,
-    "raw float64 log_sum, raw I y",
 )
 
-smooth_softmax_log_loss = _loss(
+smooth_softmax_log_loss = _softmax_loss(
     "smooth_softmax_log_loss",
     """
     const double log_p = double(z) - log_sum[row];
@@ -311,7 +332,7 @@ _FOCAL = """
     const T rest = T(1) - p < T(eps) ? T(eps) : T(1) - p, modulation = pow(rest, gamma);
     const T factor = modulation * (T(1) + gamma * p * T(neg_log) / rest);
 """
-softmax_focal_loss = _loss(
+softmax_focal_loss = _loss_kernel(
     "softmax_focal_loss",
     f"""
     const bool is_class = column == y[row];

@@ -1,4 +1,4 @@
-"""The rows of X, batch by batch on the GPU: from its memory if X is held there, else streamed from main memory."""
+"""The rows of X, batch by batch on the GPU: from its memory if X is stored there, else streamed from main memory."""
 
 from collections.abc import Iterator
 from itertools import cycle
@@ -16,32 +16,32 @@ from sklearn_mlp.devices.rows import gather
 
 Array = Any
 
-# X is held on the device if it takes up to this share of the free memory there.
+# X is copied to the device if it takes at most this share of the free memory there.
 X_SHARE = 0.5
 # Otherwise it is streamed in chunks of about this many bytes, two of which are on the device at a time.
 CHUNK_BYTES = 2**26
 
 
-def hold(X: Any, dtype: npt.DTypeLike) -> Any:
-    """X on the device if it fits there, else as it is."""
+def prepare_rows(X: Any, dtype: npt.DTypeLike) -> Any:
+    """X on the device if it fits there, else unchanged."""
     if is_on_device(X):
         return X
     if issparse(X):
         X = X.tocsr()
         n_bytes = X.nnz * (np.dtype(dtype).itemsize + X.indices.itemsize) + X.indptr.nbytes
     else:
-        n_bytes = X.size * _kept_as(X.dtype, dtype).itemsize
+        n_bytes = X.size * _stored_dtype(X.dtype, dtype).itemsize
     free = cupy.cuda.Device().mem_info[0] + cupy.get_default_memory_pool().free_bytes()
     if n_bytes > X_SHARE * free:
         return X
     try:
-        return _place_csr(X, dtype) if issparse(X) else _place_dense(X, _kept_as(X.dtype, dtype))
+        return _copy_csr(X, dtype) if issparse(X) else _copy_dense(X, _stored_dtype(X.dtype, dtype))
     except cupy.cuda.memory.OutOfMemoryError:
         return X
 
 
 def reader(X: Any, dtype: npt.DTypeLike) -> Any:
-    """What reads the batches of X, wherever X is."""
+    """A reader of batches of X, on the device or on the host."""
     if is_on_device(X):
         return SparseRows(X, dtype) if cupyx.scipy.sparse.issparse(X) else DenseRows(X, dtype)
     return StreamedSparseRows(X, dtype) if issparse(X) else StreamedRows(X, dtype)
@@ -51,23 +51,23 @@ def is_on_device(X: Any) -> bool:
     return isinstance(X, cupy.ndarray) or cupyx.scipy.sparse.issparse(X)
 
 
-def _kept_as(dtype: npt.DTypeLike, training: npt.DTypeLike) -> np.dtype[Any]:
-    """The precision in which X travels to the device and is kept there: that of training, or its own if smaller."""
+def _stored_dtype(dtype: npt.DTypeLike, training: npt.DTypeLike) -> np.dtype[Any]:
+    """The dtype in which X is copied to the device and stored there: that of training, or its own if smaller."""
     own, training = np.dtype(dtype).newbyteorder("="), np.dtype(training)
     return own if own.itemsize < training.itemsize and own != np.float16 else training
 
 
-def _place_dense(X: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
-    """X on the device, cast chunk by chunk, so that the memory of the host need not hold it twice."""
-    placed = cupy.empty(X.shape, dtype)
+def _copy_dense(X: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
+    """X on the device, cast chunk by chunk, so that the host does not store it twice."""
+    copied = cupy.empty(X.shape, dtype)
     n_rows = max(1, CHUNK_BYTES // (X.shape[1] * dtype.itemsize))
     for start in range(0, X.shape[0], n_rows):
         rows = slice(start, start + n_rows)
-        placed[rows].set(np.ascontiguousarray(X[rows], dtype=dtype))
-    return placed
+        copied[rows].set(np.ascontiguousarray(X[rows], dtype=dtype))
+    return copied
 
 
-def _place_csr(X: Any, dtype: npt.DTypeLike) -> Any:
+def _copy_csr(X: Any, dtype: npt.DTypeLike) -> Any:
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
@@ -76,7 +76,7 @@ def _place_csr(X: Any, dtype: npt.DTypeLike) -> Any:
 
 
 class DenseRows:
-    """Rows of an array on the device, gathered (and cast if need be) by one kernel."""
+    """Rows of an array on the device, gathered (and cast if necessary) by one kernel."""
 
     def __init__(self, X: Array, dtype: npt.DTypeLike) -> None:
         self.X = X
@@ -106,11 +106,11 @@ class DenseRows:
 
 
 class SparseRows:
-    """Rows of a CSR matrix on the device, each batch spread out into a dense one.
+    """Rows of a CSR matrix on the device; each batch is made dense.
 
-    The gradient dW = Xᵀ dZ and what the optimizer does with it are dense anyway, and of the same order of size as the
-    batch. The products of cuSPARSE would need each batch as a matrix of its own, for which CuPy waits for the device,
-    and add up Xᵀ dZ in an order that varies.
+    The gradient dW = Xᵀ dZ and the optimizer's pass over it are dense anyway, and of the same order of size as the
+    batch. The products of cuSPARSE would need each batch as a separate matrix, for which CuPy waits for the device, and
+    would sum Xᵀ dZ in a nondeterministic order.
     """
 
     def __init__(self, X: Any, dtype: npt.DTypeLike) -> None:
@@ -136,7 +136,7 @@ class SparseRows:
 
 
 class StreamedSparseRows:
-    """Rows of a SciPy CSR matrix in main memory, sent in chunks."""
+    """Rows of a SciPy CSR matrix in main memory, copied to the device in chunks."""
 
     def __init__(self, X: Any, dtype: npt.DTypeLike) -> None:
         self.X = X.tocsr()
@@ -149,24 +149,24 @@ class StreamedSparseRows:
         chunk = batch_size * max(1, CHUNK_BYTES // max(1, batch_bytes))
         for start in range(0, n_rows, chunk):
             index = slice(start, start + chunk) if rows is None else rows[start : start + chunk]
-            yield from SparseRows(_place_csr(X[index], self.dtype), self.dtype).batches(None, batch_size)
+            yield from SparseRows(_copy_csr(X[index], self.dtype), self.dtype).batches(None, batch_size)
 
 
 class _Slot:
-    """A chunk in pinned memory and on the device, and when each can be written to."""
+    """A chunk in pinned memory and on the device, and events after which each can be overwritten."""
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
         self.on_host = cupyx.empty_pinned(shape, dtype)
         self.on_device = cupy.empty(shape, dtype)
         self.sent = cupy.cuda.Event(disable_timing=True)
         self.used = cupy.cuda.Event(disable_timing=True)
-        self.used.record()  # the memory may have been another array's, with kernels on it still to run
+        self.used.record()  # the memory may have belonged to another array, with kernels on it still to run
 
 
 class StreamedRows:
-    """Rows of an array in main memory, sent in chunks.
+    """Rows of an array in main memory, copied to the device in chunks.
 
-    While the device computes with one chunk, the next is gathered into pinned memory and sent on a stream of its own.
+    While the device computes with one chunk, the next is gathered into pinned memory and copied on a separate stream.
     """
 
     def __init__(self, X: npt.NDArray[Any], dtype: npt.DTypeLike) -> None:
@@ -180,7 +180,7 @@ class StreamedRows:
         n_rows, n_features = self.X.shape
         if rows is not None:
             n_rows = len(rows)
-        dtype = _kept_as(self.X.dtype, self.dtype)
+        dtype = _stored_dtype(self.X.dtype, self.dtype)
         chunk = batch_size * max(1, CHUNK_BYTES // (batch_size * n_features * dtype.itemsize))
         chunk = min(chunk, n_rows)
         if not self._slots or self._slots[0].on_device.shape != (chunk, n_features):
@@ -201,7 +201,7 @@ class StreamedRows:
             slot.used.record()
 
     def _send(self, slot: _Slot, index: Any, n_rows: int) -> Array:
-        """The rows of X that `index` names, on the device by the time that kernels launched from now on run."""
+        """The rows of X selected by `index`, on the device before any kernel that is launched later runs."""
         slot.sent.synchronize()
         gather(self.X, index, slot.on_host[:n_rows])
         self._stream.wait_event(slot.used)

@@ -3,16 +3,18 @@
 import re
 import warnings
 from contextlib import contextmanager
-from itertools import pairwise
 from math import ceil
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import is_regressor
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklearn_mlp.core.activations import ACTIVATIONS
-from sklearn_mlp.core.parameters import empty_parameters
 
 
 def warn(message, category=UserWarning):
@@ -41,6 +43,20 @@ def on_gpu(array):
         return True
     dlpack_device = getattr(array, "__dlpack_device__", None)
     return dlpack_device is not None and dlpack_device()[0] == 2  # kDLCUDA
+
+
+def check_arguments(inputs, solver, resume_from):
+    """Refuse arguments of `fit` that contradict each other."""
+    if inputs.X_val is None:
+        if inputs.y_val is not None or inputs.sample_weight_val is not None:
+            raise ValueError("y_val and sample_weight_val are for a validation set: pass its X_val, too.")
+    elif inputs.y_val is None:
+        raise ValueError("X_val is given without y_val: pass the targets of the validation set, too.")
+    if resume_from is not None and solver == "lbfgs":
+        raise ValueError(
+            f"resume_from={resume_from!r} is for the stochastic solvers: SciPy's L-BFGS-B does not give its state. "
+            "Use another solver, or resume_from=None."
+        )
 
 
 def check_arrays(device, **arrays):
@@ -73,12 +89,12 @@ def _dtypes(array):
 
 def to_host(array, device):
     """`array` as it is, or as a NumPy array if it is in the memory of a GPU."""
-    return device.home(device.place(array)) if on_gpu(array) else array
+    return device.to_host(device.to_device(array)) if on_gpu(array) else array
 
 
 def check_gpu_array(array, device, name, n_dims):
     """`array` as an array on `device`, after the checks that scikit-learn makes of a NumPy array."""
-    array = device.place(array)
+    array = device.to_device(array)
     if array.ndim not in n_dims:
         raise ValueError(f"Expected {name} to be {n_dims[0]}D, got an array of shape {array.shape} instead.")
     if 0 in array.shape:
@@ -86,8 +102,8 @@ def check_gpu_array(array, device, name, n_dims):
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} has dtype {array.dtype}; numbers are needed.")
     values = getattr(array, "data", array) if hasattr(array, "indptr") else array
-    if array.dtype.kind == "f" and not device.home(np.isfinite(values).all()):
-        what = "NaN" if device.home(np.isnan(values).any()) else f"infinity or a value too large for {array.dtype!r}"
+    if array.dtype.kind == "f" and not device.to_host(np.isfinite(values).all()):
+        what = "NaN" if device.to_host(np.isnan(values).any()) else f"infinity or a value too large for {array.dtype!r}"
         raise ValueError(f"Input {name} contains {what}.")
     return array
 
@@ -102,6 +118,63 @@ def as_column(y):
         )
         return y.ravel()
     return y
+
+
+def validate_X_y(estimator, X, y, device, reset):
+    """X and y as arrays: each on the GPU if it was there, else in main memory."""
+    if on_gpu(X) or on_gpu(y):
+        X, y = validate_X(estimator, X, device, reset), validate_y(y, device)
+        check_consistent_length(X, y)
+        return X, y
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        y_numeric=is_regressor(estimator),
+        dtype=accepted_dtypes(X),
+        reset=reset,
+    )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y.toarray() if issparse(y) else y, warn=True)
+    return X, y
+
+
+def validate_X(estimator, X, device, reset):
+    if not reset and _is_valid(estimator, X):
+        return X
+    if not on_gpu(X):
+        return validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=reset)
+    X = check_gpu_array(X, device, "X", n_dims=(2,))
+    return validate_data(estimator, X, skip_check_array=True, reset=reset)
+
+
+def _is_valid(estimator, X):
+    """Whether X is an array that `validate_data` would return as it is; it takes most of the time for a single row."""
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.dtype in (np.float64, np.float32)
+        and X.shape[0] > 0
+        and X.shape[1] == estimator.n_features_in_
+        and not hasattr(estimator, "feature_names_in_")
+        and np.isfinite(X.sum())
+    )
+
+
+def validate_y(y, device):
+    if on_gpu(y):
+        return as_column(check_gpu_array(y, device, "y", n_dims=(1, 2)))
+    return as_column(check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y"))
+
+
+def validate_weight(sample_weight, n_rows, dtype, device):
+    if sample_weight is None:
+        return None
+    # Of X it wants the number of rows; an X on the GPU would, with array_api_dispatch, take the weights there.
+    rows_of_X = np.empty((n_rows, 0))
+    return _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype, ensure_non_negative=True)
 
 
 def accepted_dtypes(X):
@@ -175,43 +248,6 @@ def random_state_from(state):
     random_state = np.random.RandomState(0)
     random_state.set_state(state)
     return random_state
-
-
-def check_batch_size(batch_size, n_rows):
-    if batch_size == "auto":
-        return min(200, n_rows)
-    if batch_size > n_rows:
-        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
-    return int(min(batch_size, n_rows))
-
-
-def pack_parameters(layers, layer_sizes, dtype, normalization):
-    """One flat vector with the values of the fitted attributes, which may come from anywhere: a fit, a file, a user who
-    set them.
-    """
-    coefs, intercepts, scales, statistics = layers
-    shapes = [(np.shape(W), np.shape(b)) for W, b in zip(coefs, intercepts, strict=True)]
-    wanted = [((n_in, n_out), (n_out,)) for n_in, n_out in pairwise(layer_sizes)]
-    if shapes != wanted:
-        fitted = [shape[0] for shape, _ in shapes if shape] + [shapes[-1][1][-1]]
-        raise ValueError(
-            f"The fitted network has layers of sizes {fitted} (features, hidden layers, outputs), but X, "
-            f"hidden_layer_sizes and y now ask for {layer_sizes}. warm_start=True and partial_fit go on with the "
-            "fitted network: restore hidden_layer_sizes and the columns of y, or train a new one with "
-            "warm_start=False and fit."
-        )
-    theta = empty_parameters(layer_sizes, dtype, normalization)
-    if (len(scales), len(statistics)) != (len(theta.gamma), len(theta.statistics)):
-        fitted = "batch" if statistics else "layer" if scales else None
-        raise ValueError(
-            f"The fitted network has normalization={fitted!r}, and is now to have {normalization!r}. warm_start=True "
-            "and partial_fit go on with the fitted network: restore normalization, or train a new one with "
-            "warm_start=False and fit."
-        )
-    views = theta.W + theta.b + theta.gamma + theta.statistics
-    for view, array in zip(views, [*coefs, *intercepts, *scales, *statistics], strict=True):
-        view[...] = array
-    return theta
 
 
 def split_rows(n_samples, codes, class_names, validation_fraction, random_state):

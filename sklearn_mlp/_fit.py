@@ -1,0 +1,420 @@
+"""One fit, from data as users have them to the attributes of a fitted estimator."""
+
+from functools import cache
+from math import inf, isfinite
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_consistent_length, check_random_state
+
+from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
+from sklearn_mlp._checks import (
+    about,
+    float_dtype,
+    random_state_from,
+    split_rows,
+    validate_weight,
+    validate_X,
+    validate_X_y,
+    validate_y,
+    warn,
+)
+from sklearn_mlp._history import History
+from sklearn_mlp._model import Model, fitted_views, parameter_attributes
+from sklearn_mlp._plan import check_batch_size, make_plan, schedule_needs_max_iter
+from sklearn_mlp._validation_set import ValidationSet, make_validation
+from sklearn_mlp.core.lbfgs import minimize_lbfgs
+from sklearn_mlp.core.parameters import draw, empty_parameters
+from sklearn_mlp.core.training import Data, Training
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+    " Scale X and y, or decrease learning_rate_init."
+)
+# What scikit-learn's validation of X leaves on the estimator.
+OF_X = "n_features_in_", "feature_names_in_"
+STOPPED_BY_CALLBACK = 99  # a status of scipy.optimize
+
+
+class Inputs(NamedTuple):
+    """The data arguments of `fit`, as the user gave them."""
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+    X_val: Any = None
+    y_val: Any = None
+    sample_weight_val: Any = None
+
+
+class Problem(NamedTuple):
+    """What an estimator makes of y: as its task encodes it, the task, the loss, and weights of classes or None."""
+
+    y: Any
+    task: Any
+    loss: Any
+    class_weight: Any
+
+
+class Fit:
+    """A `fit` or a `partial_fit`.
+
+    Parameters
+    ----------
+    mlp : MLPClassifier or MLPRegressor
+        A shallow copy of the estimator: what other threads do to the estimator has no effect on the fit, and scorers
+        can be given one with the parameters of the moment.
+    device : Device
+    inputs : Inputs
+    tasks : FitTasks
+    known_classes : ndarray, list of ndarray or None
+        The classes of the model that training continues, or that `partial_fit` was told.
+    incremental : bool
+        Whether this is a `partial_fit`.
+    resume_from : str, path-like or None
+        The path of a checkpoint.
+    """
+
+    def __init__(self, mlp, device, inputs, tasks, known_classes, incremental, resume_from):
+        self.mlp = mlp
+        self.device = device
+        self.tasks = tasks
+        self.incremental = incremental
+        self.continues = hasattr(mlp, "coefs_") and (mlp.warm_start or incremental) and resume_from is None
+        self._read_training_set(inputs, known_classes)
+        self._find_start(None if resume_from is None else read_checkpoint(resume_from))
+        self._read_validation_set(inputs)
+        if self.checkpoint is not None:
+            needs_max_iter = schedule_needs_max_iter(mlp)
+            check_identity(resume_from, self.checkpoint["identity"], self._identity(), needs_max_iter=needs_max_iter)
+        self.model = Model(self.plan.blocks, self.task)
+        past = vars(mlp) if self.continues else {}
+        self.history = History(self.plan, self.loss_unit, self.validation_set is not None, past, incremental)
+
+    # -- data --------------------------------------------------------------------------------------------------------
+
+    def _read_training_set(self, inputs, known_classes):
+        mlp, device = self.mlp, self.device
+        with about("X", "y"):
+            self.X, self.y = X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not self.continues)
+        self.dtype = dtype = self._dtype()
+        with about("sample_weight"):
+            self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
+        with about("y"):
+            y, self.task, self.loss, class_weight = mlp._learn_task(
+                y, self.weight_of_user, known_classes, device, self.incremental
+            )
+            self.target = self._encode(y)
+        self.plan = make_plan(mlp, device, dtype, self.task, self.loss, self.incremental)
+        with about("class_weight"):
+            self.class_weights = None
+            if class_weight is not None:
+                self.class_weights = self.task.class_weights(class_weight, device.to_host(self.target))
+        self.sample_weight = self._weigh(self.target, self.weight_of_user)
+        self.loss_unit = 1.0
+        if self.task.standardizes:
+            self.loss_unit = float(np.mean(self.task.scale**self.loss.unit_power))
+
+    def _read_validation_set(self, inputs):
+        """The user's own validation set, or rows of the training set for `early_stopping`."""
+        mlp, device, task = self.mlp, self.device, self.task
+        self.rows = self.validation_set = None
+        self.data = {"X": self.X, "y": self.y, "sample_weight": self.weight_of_user}
+        if inputs.X_val is not None:
+            with about("X_val"):
+                X = validate_X(mlp, inputs.X_val, device, reset=False)
+            with about("y_val"):
+                y = validate_y(inputs.y_val, device)
+            with about("X_val", "y_val"):
+                check_consistent_length(X, y)
+            with about("sample_weight_val"):
+                weight = validate_weight(inputs.sample_weight_val, X.shape[0], self.dtype, device)
+            with about("y_val"):
+                y_of_task = task.read(y, device)
+                task.check(y_of_task)
+                target = self._encode(y_of_task)
+            self.validation_set = ValidationSet(X, y, target, self._weigh(target, weight), None)
+            self.data |= {"X_val": X, "y_val": y, "sample_weight_val": self.validation_set.sample_weight}
+        elif self.plan.early_stopping:
+            self.rows, rows_val = self._split_rows()
+            self.validation_set = ValidationSet(self.X, self.y, self.target, self.sample_weight, rows_val)
+
+    def _split_rows(self):
+        fraction, weight = self.mlp.validation_fraction, self.sample_weight
+        strata, names = self.task.strata(self.device.to_host(self.target))
+        rows, rows_val = split_rows(len(self.target), strata, names, fraction, self.random_state)
+        if weight is not None and not (weight[rows].any() and weight[rows_val].any()):
+            raise ValueError(
+                "sample_weight is zero for all rows of the training or of the validation set that "
+                f"early_stopping=True makes with validation_fraction={fraction}. Drop the rows of zero weight, or set "
+                "early_stopping=False."
+            )
+        return rows, rows_val
+
+    def _encode(self, y):
+        target = self.task.encode(y, self.dtype, self.device)
+        if is_regressor(self.mlp):
+            self.loss.check_domain(self.device.to_host(target.min()))
+        return target
+
+    def _weigh(self, target, sample_weight):
+        if self.class_weights is None:
+            return sample_weight
+        return self.task.weigh(self.class_weights, self.device.to_host(target), sample_weight, self.dtype)
+
+    def _dtype(self):
+        if self.mlp.dtype is not None:
+            return np.dtype(self.mlp.dtype)
+        return float_dtype(self.mlp.coefs_[0] if self.continues else self.X)
+
+    # -- where training begins -----------------------------------------------------------------------------------------
+
+    def _find_start(self, checkpoint):
+        """Random numbers, initial parameters, and the state of the solver that the last `partial_fit` has left."""
+        mlp, plan = self.mlp, self.plan
+        self.checkpoint = checkpoint
+        slots = plan.slots(self.X.shape[1])
+        self.solver_state = None
+        random_state = None
+        if checkpoint is not None:
+            random_state = checkpoint["random_state"]
+        elif self.incremental and self.continues:
+            state = getattr(mlp, "_training_state", {})
+            if state.get("solver") == plan.solver:
+                self.solver_state = state["training"]
+                random_state = state["random_state"] if state["seed"] == mlp.random_state else None
+        self.random_state = random_state_from(random_state) if random_state else check_random_state(mlp.random_state)
+        if checkpoint is not None:
+            self.theta = empty_parameters(slots, self.dtype)
+        elif self.continues:
+            if self.loss.out_activation != mlp.out_activation_:
+                raise ValueError(
+                    f"The fitted network has out_activation_={mlp.out_activation_!r}, but y (or loss) now asks for "
+                    f"{self.loss.out_activation!r}. warm_start=True and partial_fit continue with the fitted network: "
+                    "restore the kind of y, or train a new one with warm_start=False and fit."
+                )
+            self.theta = _pack_parameters(fitted_views(mlp), slots, self.dtype)
+            if self.task.standardizes:
+                self.task.to_standard_units(self.theta)
+        else:
+            self.theta = draw(slots, self.random_state, self.dtype)
+        self.random_state_before = None
+        if self.tasks.root is not None:
+            self.random_state_before = self.random_state.get_state(legacy=False)
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def run(self):
+        """Train.
+
+        Returns
+        -------
+        fitted : dict
+            The attributes of the fitted estimator.
+        """
+        gathers = self.plan.solver != "lbfgs" and (self.plan.shuffle or self.rows is not None)
+        X = self.device.prepare_rows(self.X, self.dtype, gather=gathers)
+        data = Data(X, self.target, self.sample_weight, self.rows)
+        if self.plan.solver == "lbfgs":
+            return self._run_lbfgs(data)
+        check_batch_size(self.mlp, data.n_rows)
+        validate = None
+        if self.validation_set is not None:
+            X_val = X
+            if self.validation_set.rows is None:
+                X_val = self.device.prepare_rows(self.validation_set.X, self.dtype, gather=False)
+            validate = make_validation(
+                self.plan, self.task, self.validation_set, X_val, self.mlp, self._load_parameters
+            )
+        best = self.history.best_loss_
+        training = Training(
+            self.plan,
+            data,
+            self.theta,
+            self.random_state,
+            validate=validate,
+            best=-inf if best is None else -best,
+            t=self.history.t_,
+        )
+        return self._run_partial_fit(training) if self.incremental else self._run_stochastic(training)
+
+    def _run_stochastic(self, training):
+        plan, history, tasks = self.plan, self.history, self.tasks
+        if self.checkpoint is not None:
+            training.resume(self.checkpoint["fit"])
+            history.load(self.checkpoint["fit"]["record"])
+            training.t = history.t_
+        our_identity = cache(self._identity)
+
+        def snapshot():
+            state = training.snapshot()
+            if state is None:
+                return None
+            state = state | {"record": history.state()}
+            return {"identity": our_identity(), "random_state": self.random_state_before, "fit": state}
+
+        tasks.describe(self.rows, lambda: self._fitted_now(training.model), snapshot)
+        asked_to_stop = False
+        try:
+            asked_to_stop = training.run(history.add_epoch, tasks.epoch_begins, tasks.epoch_ends, history.n_iter_)
+        except KeyboardInterrupt:
+            asked_to_stop = True
+            warn("Training interrupted by user.")
+        if history.n_iter_ and not isfinite(history.loss_):
+            if training.best_theta is None:
+                raise ValueError(NON_FINITE)
+            warn(
+                f"The training loss was {history.loss_} in epoch {history.n_iter_}: training has diverged. It stops "
+                "there, and the weights are those of the best validation score. Scale X and y, or decrease "
+                f"learning_rate_init={self.mlp.learning_rate_init}.",
+                ConvergenceWarning,
+            )
+        elif not (training.is_over or asked_to_stop or training.schedule.has_end):
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({plan.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+            )
+        return self._finished(training.model, training.objective)
+
+    def _run_partial_fit(self, training):
+        if self.solver_state is not None:
+            training.load(self.solver_state)
+        try:
+            epoch = training.epoch()
+        except KeyboardInterrupt:
+            warn("Training interrupted by user.")
+        else:
+            if not (isfinite(epoch.loss) and np.isfinite(self.device.to_host(training.model)).all()):
+                raise ValueError(NON_FINITE)
+            # Last of all: the estimator has the same lists.
+            self.history.add_epoch(epoch)
+        seed = self.mlp.random_state if isinstance(self.mlp.random_state, Integral) else None
+        return self._fitted(self._to_host(training.model)) | {
+            "_training_state": {
+                "solver": self.plan.solver,
+                "training": training.state(),
+                "seed": seed,
+                "random_state": None if seed is None else self.random_state.get_state(legacy=False),
+                "parameters": self.mlp._parameter_values(),
+            }
+        }
+
+    def _run_lbfgs(self, data):
+        history, tasks = self.history, self.tasks
+        objective = self.plan.objective(self.theta)
+        tasks.describe(self.rows, lambda: self._fitted_now(objective.theta.vector), None)
+
+        def iteration_ends(loss):
+            history.add_iteration(loss)
+            if tasks.epoch_ends():
+                raise StopIteration
+            if history.n_iter_ < self.plan.max_iter:
+                tasks.epoch_begins()
+
+        tasks.epoch_begins()
+        try:
+            result = minimize_lbfgs(self.plan, data, objective, iteration_ends)
+        except KeyboardInterrupt:
+            warn("Training interrupted by user.")
+        else:
+            history.loss_ = self.loss_unit * float(result.fun)
+            if not isfinite(history.loss_):
+                raise ValueError(NON_FINITE)
+            if result.status not in (0, STOPPED_BY_CALLBACK):
+                self._warn_about_lbfgs(result)
+        return self._finished(objective.theta.vector, objective)
+
+    def _warn_about_lbfgs(self, result):
+        n_iter, max_iter = self.history.n_iter_, self.plan.max_iter
+        advice = f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+        warn(
+            f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n{result.message}\n"
+            + (advice if n_iter == max_iter else "")
+            + "\nYou might also want to scale the data as shown in:\n"
+            "    https://scikit-learn.org/stable/modules/preprocessing.html",
+            ConvergenceWarning,
+        )
+
+    # -- results -------------------------------------------------------------------------------------------------------
+
+    def _finished(self, vector, objective):
+        theta = self._to_host(vector)
+        if not np.isfinite(theta.vector).all():
+            raise ValueError(NON_FINITE)
+        if is_regressor(self.mlp):
+            rows = slice(None) if self.rows is None else self.rows
+            weight = None if self.sample_weight is None else self.sample_weight[rows]
+            target = self.device.to_host(self.target)[rows]
+            self.task.check_scale(self.history.loss_, objective, self.loss, target, weight)
+        return self._fitted(theta)
+
+    def _to_host(self, vector, copy=False):
+        """The parameters in `vector`, on the device, as they predict in the units of y."""
+        vector = self.device.to_host(vector)
+        theta = self.theta.like(vector.copy() if copy or self.task.standardizes else vector)
+        if self.task.standardizes:
+            self.task.to_units_of_y(theta)
+        return theta
+
+    def _fitted(self, theta):
+        """The attributes of the estimator with the parameters `theta`."""
+        of_X = {name: vars(self.mlp)[name] for name in OF_X if name in vars(self.mlp)}
+        return (
+            of_X
+            | self.task.attributes()
+            | parameter_attributes(theta)
+            | self.history.state()
+            | {
+                "device_": self.device.name,
+                "n_layers_": len(self.plan.blocks) + 1,
+                "n_outputs_": self.task.n_outputs,
+                "out_activation_": self.loss.out_activation,
+                "_model": self.model,
+            }
+        )
+
+    def _fitted_now(self, vector):
+        """As `_fitted`, for callbacks: further training changes nothing of it."""
+        fitted = self._fitted(self._to_host(vector, copy=True))
+        return {name: list(value) if isinstance(value, list) else value for name, value in fitted.items()}
+
+    def _load_parameters(self, objective):
+        """Make `mlp`, which scorers get, predict with the parameters of the moment."""
+        vars(self.mlp).update(self._fitted(self._to_host(objective.model.vector)))
+
+    def _identity(self):
+        return identity(self.mlp, self.device, **self.data)
+
+
+def _pack_parameters(views, slots, dtype):
+    """One flat vector with the values of the fitted attributes, which may come from anywhere: a fit, a file, a user who
+    set them.
+    """
+    fitted = [[np.shape(array) for array in of_layer] for of_layer in views]
+    wanted = [[slot.shape for slot in of_layer] for of_layer in slots]
+    advice = "or train a new one with warm_start=False and fit."
+    if [shapes[:2] for shapes in fitted] != [shapes[:2] for shapes in wanted]:
+        raise ValueError(
+            f"The fitted network has layers of sizes {_layer_sizes(fitted)} (features, hidden layers, outputs), but X, "
+            f"hidden_layer_sizes and y now ask for {_layer_sizes(wanted)}. warm_start=True and partial_fit continue "
+            f"with the fitted network: restore hidden_layer_sizes and the columns of y, {advice}"
+        )
+    if fitted != wanted:
+        of_fitted, of_wanted = ((None, "layer", "batch")[len(shapes[0]) - 2] for shapes in (fitted, wanted))
+        raise ValueError(
+            f"The fitted network has normalization={of_fitted!r}, and is now to have {of_wanted!r}. warm_start=True "
+            f"and partial_fit continue with the fitted network: restore normalization, {advice}"
+        )
+    theta = empty_parameters(slots, dtype)
+    for of_layer, arrays in zip(theta.views, views, strict=True):
+        for view, array in zip(of_layer, arrays, strict=True):
+            view[...] = array
+    return theta
+
+
+def _layer_sizes(shapes):
+    return [W[0] for W, *_ in shapes if W] + [shapes[-1][1][-1]]
