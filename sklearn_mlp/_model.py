@@ -90,8 +90,10 @@ class Model:
 
 def fitted_views(mlp):
     """The parameters of each layer of a fitted estimator, as they are in its attributes."""
-    statistics = [np.stack(pair) for pair in zip(mlp.running_means_, mlp.running_variances_, strict=True)]
-    return dense_views(mlp.coefs_, mlp.intercepts_, mlp.scales_, statistics)
+    # scikit-learn's attributes are enough: users set them by hand.
+    moments = getattr(mlp, "running_means_", ()), getattr(mlp, "running_variances_", ())
+    statistics = [np.stack(pair) for pair in zip(*moments, strict=True)]
+    return dense_views(mlp.coefs_, mlp.intercepts_, getattr(mlp, "scales_", ()), statistics)
 
 
 def parameter_attributes(theta):

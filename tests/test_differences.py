@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 import sklearn_mlp as ours
+from sklearn_mlp._task import Classes
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -27,15 +28,15 @@ def test_1_early_stopping_split_is_stratified_for_multiclass(mlp, monkeypatch):
     X, y = IRIS
     rows = np.r_[0:50, 50:100, 100:110]  # the third class is rare
     rare_in_validation = []
-    # (self, target, prediction, weight) here, (self, X, y, weight) in scikit-learn: codes and labels are the same
-    name, position = ("_score_prediction", 0) if mlp is ours else ("_score", 1)
-    score = getattr(mlp.MLPClassifier, name)
+    # (self, target, output, weight) here, (self, X, y, weight) in scikit-learn: codes and labels are the same
+    owner, name, position = (Classes, "score", 0) if mlp is ours else (mlp.MLPClassifier, "_score", 1)
+    score = getattr(owner, name)
 
     def spy(self, *args, **kwargs):
         rare_in_validation.append(np.count_nonzero(args[position] == 2))
         return score(self, *args, **kwargs)
 
-    monkeypatch.setattr(mlp.MLPClassifier, name, spy)
+    monkeypatch.setattr(owner, name, spy)
     for seed in range(5):
         mlp.MLPClassifier(early_stopping=True, max_iter=1, random_state=seed).fit(X[rows], y[rows])
     if mlp is ours:
