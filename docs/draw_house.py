@@ -25,26 +25,30 @@ FLOORS = (
         (("__init__", "callbacks", "plotting"), ("export", "_onnx")),
     ),
     (
-        "the estimators: labels, targets, parameters",
+        "the estimators: parameters and methods",
         "tab:blue",
         "scikit-learn",
         (("classifier", "regressor", "_base"), ("_parameters", "_docstrings")),
     ),
     (
-        "a fit: checks, solvers, scores, callbacks, files",
+        "a fit: plan, task, model, history",
         "tab:cyan",
         "scikit-learn",
-        (("_solvers", "_scoring", "_tasks", "_checkpoint"), ("_validation", "_version")),
+        (
+            ("_fit", "_plan", "_task", "_model"),
+            ("_history", "_validation_set", "_tasks", "_checkpoint"),
+            ("_checks", "_version"),
+        ),
     ),
     (
         "core: networks, losses, the training loop",
         "tab:orange",
         "NumPy, SciPy",
         (
-            ("core.lbfgs", "core.training"),
-            ("core.network", "core.optimizers", "core.normalization", "core.dense"),
-            ("core.batches", "core.activations", "core.losses", "core.schedules"),
-            ("core.parameters", "core"),
+            ("core.lbfgs", "core.training", "core.objective"),
+            ("core.network", "core.layers", "core.optimizers", "core.schedules"),
+            ("core.losses", "core.activations", "core.normalization", "core.dense"),
+            ("core.batches", "core.parameters", "core"),
         ),
     ),
     (
@@ -53,14 +57,14 @@ FLOORS = (
         "NumPy, SciPy, Numba (fused.py), CuPy (cuda/)",
         (
             ("devices", "devices.cpu", "devices.fused", "devices.rows"),
-            ("devices.cuda", "devices.cuda.kernels", "devices.cuda.rows"),
+            ("devices.protocol", "devices.cuda", "devices.cuda.kernels", "devices.cuda.rows"),
         ),
     ),
 )
 HANDED_DOWN = (
     "fit(X, y), predict(X)",
-    "parameters, X, target, sample_weight",
-    "theta, batches",
+    "a plan, data, theta",
+    "arrays and batches",
     "kernels by their names",
 )
 FLOOR_OF = {name: i for i, (*_, rows) in enumerate(FLOORS) for row in rows for name in row}

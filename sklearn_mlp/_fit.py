@@ -13,7 +13,6 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
 from sklearn_mlp._checks import (
     about,
-    float_dtype,
     random_state_from,
     split_rows,
     validate_weight,
@@ -24,7 +23,13 @@ from sklearn_mlp._checks import (
 )
 from sklearn_mlp._history import History
 from sklearn_mlp._model import Model, fitted_views, parameter_attributes
-from sklearn_mlp._plan import check_batch_size, make_plan, schedule_needs_max_iter
+from sklearn_mlp._plan import (
+    check_batch_size,
+    continues_fit,
+    make_plan,
+    schedule_needs_max_iter,
+    training_dtype,
+)
 from sklearn_mlp._validation_set import ValidationSet, make_validation
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.parameters import draw, empty_parameters
@@ -83,7 +88,7 @@ class Fit:
         self.device = device
         self.tasks = tasks
         self.incremental = incremental
-        self.continues = hasattr(mlp, "coefs_") and (mlp.warm_start or incremental) and resume_from is None
+        self.continues = continues_fit(mlp, incremental, resume_from)
         self._read_training_set(inputs, known_classes)
         self._find_start(None if resume_from is None else read_checkpoint(resume_from))
         self._read_validation_set(inputs)
@@ -100,7 +105,7 @@ class Fit:
         mlp, device = self.mlp, self.device
         with about("X", "y"):
             self.X, self.y = X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not self.continues)
-        self.dtype = dtype = self._dtype()
+        self.dtype = dtype = training_dtype(mlp, mlp.coefs_[0] if self.continues else X)
         with about("sample_weight"):
             self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
         with about("y"):
@@ -143,7 +148,7 @@ class Fit:
             self.validation_set = ValidationSet(self.X, self.y, self.target, self.sample_weight, rows_val)
 
     def _split_rows(self):
-        fraction, weight = self.mlp.validation_fraction, self.sample_weight
+        fraction, weight = self.plan.validation_fraction, self.sample_weight
         strata, names = self.task.strata(self.device.to_host(self.target))
         rows, rows_val = split_rows(len(self.target), strata, names, fraction, self.random_state)
         if weight is not None and not (weight[rows].any() and weight[rows_val].any()):
@@ -165,11 +170,6 @@ class Fit:
             return sample_weight
         return self.task.weigh(self.class_weights, self.device.to_host(target), sample_weight, self.dtype)
 
-    def _dtype(self):
-        if self.mlp.dtype is not None:
-            return np.dtype(self.mlp.dtype)
-        return float_dtype(self.mlp.coefs_[0] if self.continues else self.X)
-
     # -- where training begins -----------------------------------------------------------------------------------------
 
     def _find_start(self, checkpoint):
@@ -185,8 +185,8 @@ class Fit:
             state = getattr(mlp, "_training_state", {})
             if state.get("solver") == plan.solver:
                 self.solver_state = state["training"]
-                random_state = state["random_state"] if state["seed"] == mlp.random_state else None
-        self.random_state = random_state_from(random_state) if random_state else check_random_state(mlp.random_state)
+                random_state = state["random_state"] if state["seed"] == plan.random_state else None
+        self.random_state = random_state_from(random_state) if random_state else check_random_state(plan.random_state)
         if checkpoint is not None:
             self.theta = empty_parameters(slots, self.dtype)
         elif self.continues:
@@ -269,7 +269,7 @@ class Fit:
             warn(
                 f"The training loss was {history.loss_} in epoch {history.n_iter_}: training has diverged. It stops "
                 "there, and the weights are those of the best validation score. Scale X and y, or decrease "
-                f"learning_rate_init={self.mlp.learning_rate_init}.",
+                "learning_rate_init.",
                 ConvergenceWarning,
             )
         elif not (training.is_over or asked_to_stop or training.schedule.has_end):
@@ -292,7 +292,7 @@ class Fit:
                 raise ValueError(NON_FINITE)
             # Last of all: the estimator has the same lists.
             self.history.add_epoch(epoch)
-        seed = self.mlp.random_state if isinstance(self.mlp.random_state, Integral) else None
+        seed = self.plan.random_state if isinstance(self.plan.random_state, Integral) else None
         return self._fitted(self._to_host(training.model)) | {
             "_training_state": {
                 "solver": self.plan.solver,
@@ -345,7 +345,7 @@ class Fit:
         theta = self._to_host(vector)
         if not np.isfinite(theta.vector).all():
             raise ValueError(NON_FINITE)
-        if is_regressor(self.mlp):
+        if is_regressor(self.mlp) and self.history.loss_ is not None:
             rows = slice(None) if self.rows is None else self.rows
             weight = None if self.sample_weight is None else self.sample_weight[rows]
             target = self.device.to_host(self.target)[rows]

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 from numbers import Real
 
+import numpy as np
 from sklearn.base import is_classifier
 
 from sklearn_mlp._checks import (
@@ -14,6 +15,7 @@ from sklearn_mlp._checks import (
     check_dropout,
     check_hidden_layer_sizes,
     check_normalization,
+    float_dtype,
     warn,
 )
 from sklearn_mlp.core.layers import mlp_blocks
@@ -97,9 +99,11 @@ def make_plan(mlp, device, dtype, task, loss, incremental):
         n_iter_no_change=mlp.n_iter_no_change,
         early_stopping=bool(mlp.early_stopping) and stochastic,
         restore_best=bool(mlp.restore_best),
+        validation_fraction=mlp.validation_fraction,
         scoring=mlp.scoring,
         max_grad_norm=None if mlp.max_grad_norm is None else float(mlp.max_grad_norm),
         ema_decay=None if mlp.ema_decay is None or not stochastic else float(mlp.ema_decay),
+        random_state=mlp.random_state,
         verbose=mlp.verbose,
     )
 
@@ -163,6 +167,16 @@ def check_batch_size(mlp, n_rows):
             f"batch_size={mlp.batch_size!r} and {n_rows} rows there is one row in each. Use larger batches, or "
             "normalization='layer'."
         )
+
+
+def training_dtype(mlp, array):
+    """The precision of training for an array of the data, or of the model that training continues."""
+    return float_dtype(array) if mlp.dtype is None else np.dtype(mlp.dtype)
+
+
+def continues_fit(mlp, incremental, resume_from):
+    """Whether training continues from the parameters of the last fit."""
+    return hasattr(mlp, "coefs_") and (mlp.warm_start or incremental) and resume_from is None
 
 
 def schedule_needs_max_iter(mlp):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import sklearn_mlp
+from sklearn_mlp import MLPClassifier, MLPRegressor
 
 PACKAGE = Path(sklearn_mlp.__file__).parent
 MAY_IMPORT = {
@@ -25,9 +26,9 @@ MAY_IMPORT = {
     "_checkpoint": {"_checks"},
     "_tasks": set(),
     "callbacks": {"_checkpoint", "_checks"},
-    "export": {"_onnx", "core.activations"},
+    "export": {"_onnx"},
     "plotting": set(),
-    "_onnx": {"classifier", "core.activations", "devices.cpu", "regressor"},
+    "_onnx": {"classifier", "devices.cpu", "regressor"},
     "_version": set(),
     "core": set(),
     "core.activations": {"devices"},
@@ -92,6 +93,20 @@ def _imports(path):
                 f"{node.module}.{alias.name}" if (folder / f"{alias.name}.py").exists() else node.module
                 for alias in node.names
             )
+
+
+def test_only_the_plan_reads_parameters():
+    """Below the estimators; `_checkpoint` compares all of them, by `get_params`."""
+    parameters = {*MLPClassifier._parameter_constraints, *MLPRegressor._parameter_constraints}
+    for name in ("_fit", "_task", "_model", "_history", "_validation_set", "_tasks", "_checkpoint"):
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+        read = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("mlp", "self.mlp", "estimator")
+        }
+        # The task of the callbacks has as many subtasks as there are epochs.
+        assert not read & parameters - ({"max_iter"} if name == "_tasks" else set())
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=_name)

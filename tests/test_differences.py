@@ -297,3 +297,12 @@ def test_14_a_fit_that_fails_changes_nothing(mlp):
     with pytest.raises(ValueError, match="non-finite"):
         clf.fit(X, y)
     assert (pickle.dumps(clf) == before) == (mlp is ours)
+
+
+@both
+def test_15_predictions_depend_on_what_was_fitted(mlp):
+    X, y = CANCER
+    clf = mlp.MLPClassifier((5,), random_state=0, max_iter=5).fit(X, y)
+    before = clf.predict_proba(X)
+    after = clf.set_params(activation="tanh").predict_proba(X)
+    assert (np.abs(after - before).max() == 0) == (mlp is ours)

@@ -58,13 +58,18 @@ class Plan:
         Whether patience depends on the validation score, and not on the training loss.
     restore_best : bool
         Whether the model of `early_stopping` is that of the best validation score.
-    scoring : str, callable or None
-        How the validation set is scored.
     max_grad_norm : float or None
         Gradients (of the loss, without the penalty) with a larger norm are scaled down to it.
     ema_decay : float or None
         Of the exponential moving average of the parameters, which is then the model.
+    validation_fraction : float
+        Share of the rows that `early_stopping` sets aside, if there is no other validation set.
+    scoring : str, callable or None
+        How the validation set is scored.
+    random_state : int, RandomState or None
+        As the user gave it.
     verbose : int
+        What is printed.
     """
 
     device: Device
@@ -84,9 +89,11 @@ class Plan:
     n_iter_no_change: float
     early_stopping: bool
     restore_best: bool
-    scoring: Any
     max_grad_norm: float | None
     ema_decay: float | None
+    validation_fraction: float
+    scoring: Any
+    random_state: Any
     verbose: int
 
     def slots(self, n_features: int) -> Slots:
