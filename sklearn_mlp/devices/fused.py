@@ -1,8 +1,8 @@
 """The kernels of the CPU again, each fused into one or two passes by Numba.
 
-They mean what their namesakes in `cpu.py` mean, which are the ones to read first; `tests/test_devices.py` holds both to
-the same results. A kernel is here because `benchmarks/kernels.py` measured it to be faster; in µs, for float32, where
-NumPy takes the second figure (200 rows of 100, 10 for the softmax; vectors of 80,000):
+They mean what their namesakes in `cpu.py` mean, which are the ones to read first; `tests/devices/test_devices.py` holds
+both to the same results. A kernel is here because `benchmarks/kernels.py` measured it to be faster; in µs, for float32,
+where NumPy takes the second figure (200 rows of 100, 10 for the softmax; vectors of 80,000):
 
     relu             1.3   9.6      column_sums        1.3   3.8      adam_step   11   80
     relu_backward    1.3   4.3      softmax_log_loss   3.9    24      sgd_step     6   34

@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.core.activations import ACTIVATIONS
 
-STAND_IN = Path(__file__).parent / "cupy_on_cpu"
+STAND_IN = Path(__file__).parents[1] / "cupy_on_cpu"
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -563,7 +563,7 @@ def test_the_tests_for_a_real_gpu_run():
 
 
 def test_the_example_runs():
-    example = Path(__file__).parents[1] / "examples" / "gpu.py"
+    example = Path(__file__).parents[2] / "examples" / "gpu.py"
     command = [sys.executable, "-W", "error", example]
     run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -574,7 +574,7 @@ def test_the_documented_counts_are_those_of_the_stand_in(cupy, capsys):
     import cuda_counts
 
     cuda_counts.main(cupy)
-    assert capsys.readouterr().out in Path(__file__).parents[1].joinpath("docs", "guide", "gpu.md").read_text()
+    assert capsys.readouterr().out in Path(__file__).parents[2].joinpath("docs", "guide", "gpu.md").read_text()
 
 
 def test_digits(cupy):
