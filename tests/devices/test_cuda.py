@@ -553,10 +553,14 @@ def test_a_search_in_workers_leaves_the_gpu_to_them(cupy, tmp_path):
     subprocess.run([sys.executable, program], env={**os.environ, "PYTHONPATH": str(STAND_IN)}, check=True)
 
 
-def test_the_tests_for_a_real_gpu_run():
-    """Those of test_gpu.py, all but the one that keeps the GPU busy."""
+@pytest.mark.parametrize(
+    "left_out", ["the_same_model_as_on_the_cpu", pytest.param("nothing_else", marks=pytest.mark.slow)]
+)
+def test_the_tests_for_a_real_gpu_run(left_out):
+    """Those of test_gpu.py, all but the one that keeps the GPU busy; the grid of models only where time allows."""
     tests = Path(__file__).parent / "test_gpu.py"
-    command = [sys.executable, "-m", "pytest", "-q", "-x", tests, "-k", "not does_not_wait and not torch"]
+    chosen = f"not does_not_wait and not torch and not {left_out}"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests, "-k", chosen]
     result = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
     assert "skipped" not in result.stdout
