@@ -11,10 +11,10 @@ INSTALLED = $(VENV)/.installed-$(1)
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
 	$(BIN)/python examples/digits_grid_search.py
 
-test: $(call INSTALLED,test)  ## run all tests
+test: $(call INSTALLED,test)  ## the fast suite, in about five minutes
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-slow: $(call INSTALLED,test)  ## the tests that go through all cases of what the others sample
+test-slow: $(call INSTALLED,test)  ## the slow tests: all cases of what the fast suite samples
 	$(BIN)/python -m pytest $(PARALLEL) -m slow
 
 test-gpu: $(call INSTALLED,test) $(call INSTALLED,cuda$(CUDA))  ## tests on an NVIDIA GPU; with a driver of CUDA 13: CUDA=13
