@@ -136,6 +136,7 @@ def faults(name, dtype, programs):
         yield f"{doubles} operations in double precision"
 
 
+@pytest.mark.slow
 def test_kernels_compile(cupy, monkeypatch):
     """All in one test, as the compiler runs for all of them."""
     with warnings.catch_warnings(action="ignore"):

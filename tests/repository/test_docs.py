@@ -11,7 +11,7 @@ PAGES = [ROOT / "README.md"] + [
     page for page in sorted((ROOT / "docs").rglob("*.md")) if not BUILT & set(page.relative_to(ROOT / "docs").parts)
 ]
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-SLOW = {ROOT / "docs" / "guide" / "choosing.md"}  # compares many settings
+SLOW = {ROOT / "docs" / "guide" / page for page in ("choosing.md", "regularisation.md")}  # compare many settings
 
 
 def each_page(slow=frozenset()):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
-SLOW = {"diamonds", "flights", "modern_training"}  # half a minute and more
+SLOW = {"diamonds", "digits_grid_search", "flights", "modern_training"}  # half a minute and more
 
 
 @pytest.mark.parametrize(
