@@ -1,7 +1,7 @@
 """Draw the figure of contributing.md: `python docs/draw_house.py` writes docs/figures/house.svg.
 
-The arrows are those of tests/test_architecture.py, floor by floor. It is an error if a file of the package has no place
-in the house, or if an arrow would point up. With the name of a folder, a PNG goes there as well.
+The arrows are those of tests/repository/test_architecture.py, floor by floor. It is an error if a file of the package
+has no place in the house, or if an arrow would point up. With the name of a folder, a PNG goes there as well.
 """
 
 import ast
@@ -72,7 +72,7 @@ FLOOR_OF = {name: i for i, (*_, rows) in enumerate(FLOORS) for row in rows for n
 
 def arrows():
     """{(floor, floor): importing files} of the imports that the tests allow from one floor to another."""
-    tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text())
+    tree = ast.parse((ROOT / "tests" / "repository" / "test_architecture.py").read_text())
     (table,) = [
         ast.literal_eval(node.value)
         for node in tree.body

@@ -60,8 +60,19 @@ def each_device(request, monkeypatch):
     return device
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Put the longest first: where tests run in parallel, they would run alone at the end."""
+    """Mark what repeats a test on the stand-in as slow, and put the longest first.
+
+    Of each test that runs on each device, the first case on the stand-in stays in the fast suite. Where tests run in
+    parallel, the longest would run alone at the end.
+    """
+    seen = set()
+    for item in items:
+        if hasattr(item, "callspec") and item.callspec.params.get("each_device") == "cuda":
+            if (item.path, item.originalname) in seen:
+                item.add_marker(pytest.mark.slow)
+            seen.add((item.path, item.originalname))
     first = ["test_examples.py", "test_cuda_compile.py"]
     items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 

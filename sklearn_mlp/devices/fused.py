@@ -1,6 +1,6 @@
 """Kernels of the CPU that Numba fuses into one or two passes.
 
-They compute the same as their namesakes in `cpu.py`, which are the reference; `tests/test_devices.py` checks that. A
+They compute the same as their namesakes in `cpu.py`, which are the reference; `tests/devices/test_devices.py` checks that. A
 kernel is here because `benchmarks/kernels.py` measured it to be faster; in µs, for float32, fused and NumPy's (200 rows
 of 100, 10 for the softmax; vectors of 80,000):
 

@@ -1,7 +1,7 @@
 """A stand-in for CuPy on a machine without a GPU: NumPy underneath, and as unforgiving as CuPy where that hurts.
 
-It has what `sklearn_mlp.devices.cuda` uses and nothing else; `tests/test_cuda_compile.py` checks that CuPy has every
-name and parameter too. Its rules:
+It has what `sklearn_mlp.devices.cuda` uses and nothing else; `tests/devices/test_cuda_compile.py` checks that CuPy has
+every name and parameter too. Its rules:
 
 - No array becomes a NumPy array, and no NumPy array takes part in arithmetic, an index or an assignment, unless asked
   for by `get`, `set`, `asnumpy` or `asarray`. A number is read by `item` or `get` only, not by `float`, `int` or `bool`

@@ -1,4 +1,4 @@
-"""On a real GPU, with the real CuPy: `make test-gpu`. Everywhere else these tests are skipped."""
+"""On a real GPU, with the real CuPy: `make test-gpu`. Everywhere else this file is skipped."""
 
 import numpy as np
 import pytest
@@ -14,12 +14,14 @@ from sklearn_mlp.devices import resolve_device
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 
 
-@pytest.fixture(autouse=True)
+try:
+    resolve_device("cuda")
+except (ImportError, RuntimeError) as error:
+    pytest.skip(f"no GPU: {error}", allow_module_level=True)
+
+
+@pytest.fixture
 def real_cupy():
-    try:
-        resolve_device("cuda")
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"no GPU: {error}")
     import cupy
 
     return cupy

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("resource", reason="processes that are killed and disks that are full are tested on Unix")
 import reliability
 
-PAGE = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 ROWS = [(fault, function) for rows in reliability.SECTIONS.values() for fault, function in rows.items()]
 
 

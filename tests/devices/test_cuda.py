@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.core.activations import ACTIVATIONS
 
-STAND_IN = Path(__file__).parent / "cupy_on_cpu"
+STAND_IN = Path(__file__).parents[1] / "cupy_on_cpu"
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -553,17 +553,21 @@ def test_a_search_in_workers_leaves_the_gpu_to_them(cupy, tmp_path):
     subprocess.run([sys.executable, program], env={**os.environ, "PYTHONPATH": str(STAND_IN)}, check=True)
 
 
-def test_the_tests_for_a_real_gpu_run():
-    """Those of test_gpu.py, all but the one that keeps the GPU busy."""
+@pytest.mark.parametrize(
+    "left_out", ["the_same_model_as_on_the_cpu", pytest.param("nothing_else", marks=pytest.mark.slow)]
+)
+def test_the_tests_for_a_real_gpu_run(left_out):
+    """Those of test_gpu.py, all but the one that keeps the GPU busy; the grid of models only where time allows."""
     tests = Path(__file__).parent / "test_gpu.py"
-    command = [sys.executable, "-m", "pytest", "-q", "-x", tests, "-k", "not does_not_wait and not torch"]
+    chosen = f"not does_not_wait and not torch and not {left_out}"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests, "-k", chosen]
     result = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
     assert "skipped" not in result.stdout
 
 
 def test_the_example_runs():
-    example = Path(__file__).parents[1] / "examples" / "gpu.py"
+    example = Path(__file__).parents[2] / "examples" / "gpu.py"
     command = [sys.executable, "-W", "error", example]
     run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -574,7 +578,7 @@ def test_the_documented_counts_are_those_of_the_stand_in(cupy, capsys):
     import cuda_counts
 
     cuda_counts.main(cupy)
-    assert capsys.readouterr().out in Path(__file__).parents[1].joinpath("docs", "guide", "gpu.md").read_text()
+    assert capsys.readouterr().out in Path(__file__).parents[2].joinpath("docs", "guide", "gpu.md").read_text()
 
 
 def test_digits(cupy):

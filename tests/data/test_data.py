@@ -72,9 +72,18 @@ def parameters(model):
     return np.concatenate([array.ravel() for array in model.coefs_ + model.intercepts_])
 
 
-def assert_same_model(model, other, atol=1e-10):
-    assert_allclose(parameters(model), parameters(other), rtol=0, atol=atol)
-    assert parameters(model).dtype == parameters(other).dtype
+def assert_close(ours, theirs):
+    """The same up to rounding, of which what is promised is no more.
+
+    X in another memory layout or format is multiplied by other routines, which add up in another order. Relative errors
+    of eps in every product move the four iterations of lbfgs by up to 70 eps, and four epochs of Adam by 8.
+    """
+    assert ours.dtype == theirs.dtype
+    assert_allclose(ours, theirs, rtol=0, atol=1000 * np.finfo(ours.dtype).eps)
+
+
+def assert_same_model(model, other):
+    assert_close(parameters(model), parameters(other))
 
 
 # -- kinds of X --------------------------------------------------------------------------------------------------------
@@ -127,7 +136,7 @@ def test_fit_and_predict_are_those_of_a_plain_array(X, params):
     model = MLPClassifier(**SMALL).set_params(**params).fit(X, CODES, WEIGHT)
     by_plain = MLPClassifier(**SMALL).set_params(**params).fit(plain(X), CODES, WEIGHT)
     assert_same_model(model, by_plain)
-    assert_allclose(model.predict_proba(X), by_plain.predict_proba(plain(X)), rtol=0, atol=1e-10)
+    assert_close(model.predict_proba(X), by_plain.predict_proba(plain(X)))
 
 
 @pytest.mark.parametrize("X", KINDS_OF_X.values(), ids=KINDS_OF_X)
@@ -142,7 +151,7 @@ def test_partial_fit_is_that_of_a_plain_array(X):
 @pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_array])
 def test_sparse_float32_is_that_of_a_plain_array(kind):
     model = MLPClassifier(**SMALL).fit(kind(X.astype(np.float32)), CODES)
-    assert_same_model(model, MLPClassifier(**SMALL).fit(X.astype(np.float32), CODES), atol=1e-5)
+    assert_same_model(model, MLPClassifier(**SMALL).fit(X.astype(np.float32), CODES))
 
 
 @pytest.mark.parametrize("params", WAYS_TO_TRAIN.values(), ids=WAYS_TO_TRAIN)
@@ -153,7 +162,7 @@ def test_a_memory_map_gives_the_model_of_a_plain_array(order, dtype, params, tmp
     model = MLPClassifier(**SMALL).set_params(**params).fit(mapped, CODES)
     by_plain = MLPClassifier(**SMALL).set_params(**params).fit(plain(mapped), CODES)
     assert_same_model(model, by_plain)
-    assert_allclose(model.predict_proba(mapped), by_plain.predict_proba(plain(mapped)), rtol=0, atol=1e-10)
+    assert_close(model.predict_proba(mapped), by_plain.predict_proba(plain(mapped)))
 
 
 # -- frames and their names --------------------------------------------------------------------------------------------
