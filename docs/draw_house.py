@@ -100,8 +100,8 @@ def house():
     heights = [TITLE + ROW * len(rows) for *_, rows in FLOORS]
     tops = [2.2 + sum(heights[:i]) + GAP * i for i in range(len(FLOORS))]
     bottom = tops[-1] + heights[-1]
-    fig, ax = plt.subplots(figsize=(8.4, 9.0))
-    ax.set(xlim=(-2.3, WIDTH + 2.3), ylim=(bottom + 0.2, 0))
+    fig, ax = plt.subplots(figsize=(9.1, 9.0))
+    ax.set(xlim=(-3.1, WIDTH + 3.1), ylim=(bottom + 0.2, 0))
     ax.axis("off")
     roof = [(-0.4, tops[0] - 0.35), (WIDTH / 2, 0.1), (WIDTH + 0.4, tops[0] - 0.35)]
     ax.add_patch(Polygon(roof, closed=True, facecolor="0.93", edgecolor="0.35", linewidth=1.6))
@@ -126,7 +126,7 @@ def house():
                 x, y = 0.25 + j * width, top + TITLE + i * ROW
                 ax.add_patch(FancyBboxPatch((x, y), width - 0.2, 0.72, facecolor="white", linewidth=1.0, **style))
                 middle = x + (width - 0.2) / 2
-                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=7.5)
+                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=7)
 
     n_beside = dict.fromkeys(range(len(FLOORS)), 0)
     for (upper, lower), files in arrows().items():

@@ -1,8 +1,8 @@
 """Kernels of the CPU that Numba fuses into one or two passes.
 
-They compute the same as their namesakes in `cpu.py`, which are the reference; `tests/devices/test_devices.py` checks that. A
-kernel is here because `benchmarks/kernels.py` measured it to be faster; in µs, for float32, fused and NumPy's (200 rows
-of 100, 10 for the softmax; vectors of 80,000):
+They compute the same as their namesakes in `cpu.py`, which are the reference; `tests/devices/test_devices.py` checks
+that. A kernel is here because `benchmarks/kernels.py` measured it to be faster; in µs, for float32, fused and NumPy's
+(200 rows of 100, 10 for the softmax; vectors of 80,000):
 
     relu             1.3   9.6      column_sums        1.3   3.8      adam_step   11   80
     relu_backward    1.3   4.3      softmax_log_loss   3.9    24      sgd_step     6   34
