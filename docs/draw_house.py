@@ -126,7 +126,7 @@ def house():
                 x, y = 0.25 + j * width, top + TITLE + i * ROW
                 ax.add_patch(FancyBboxPatch((x, y), width - 0.2, 0.72, facecolor="white", linewidth=1.0, **style))
                 middle = x + (width - 0.2) / 2
-                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=7)
+                ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=6.5)
 
     n_beside = dict.fromkeys(range(len(FLOORS)), 0)
     for (upper, lower), files in arrows().items():
