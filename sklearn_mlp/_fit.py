@@ -269,7 +269,7 @@ class Fit:
             warn(
                 f"The training loss was {history.loss_} in epoch {history.n_iter_}: training has diverged. It stops "
                 "there, and the weights are those of the best validation score. Scale X and y, or decrease "
-                "learning_rate_init.",
+                f"learning_rate_init={plan.learning_rate_init}.",
                 ConvergenceWarning,
             )
         elif not (training.is_over or asked_to_stop or training.schedule.has_end):

@@ -93,6 +93,7 @@ def make_plan(mlp, device, dtype, task, loss, incremental):
         schedule=_schedule(mlp) if stochastic else None,
         batch_size=200 if mlp.batch_size == "auto" else int(mlp.batch_size),
         shuffle=bool(mlp.shuffle),
+        learning_rate_init=float(mlp.learning_rate_init),
         max_iter=mlp.max_iter,
         max_fun=mlp.max_fun,
         tol=mlp.tol,

@@ -43,6 +43,8 @@ class Plan:
         Makes the optimizer of a device and `Parameters`. Not for 'lbfgs'.
     schedule : callable
         Makes the learning-rate schedule of the number of steps in `max_iter` epochs. Not for 'lbfgs'.
+    learning_rate_init : float
+        What `schedule` starts from.
     batch_size : int
         Batches have no more rows than there are.
     shuffle : bool
@@ -81,6 +83,7 @@ class Plan:
     solver: str
     optimizer: Callable[[Device, Parameters], Optimizer] | None
     schedule: Callable[[int], Constant] | None
+    learning_rate_init: float
     batch_size: int
     shuffle: bool
     max_iter: int

@@ -1,10 +1,14 @@
 """Layers as blocks: slots and their order in the vector, and blocks in front of the first dense layer."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from sklearn_mlp import MLPRegressor
+from sklearn_mlp._plan import make_plan
+from sklearn_mlp._task import Real
 from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.layers import Dense, declare_slots, dense_views, mlp_blocks
@@ -13,12 +17,8 @@ from sklearn_mlp.core.network import Network
 from sklearn_mlp.core.objective import Objective
 from sklearn_mlp.core.optimizers import SOLVERS
 from sklearn_mlp.core.parameters import Slot, draw, n_parameters
-from sklearn_mlp.core.schedules import Constant
-from sklearn_mlp.core.training import run_epoch
+from sklearn_mlp.core.training import Data, Training
 from sklearn_mlp.devices import resolve_device
-
-SETTINGS = {"momentum": 0.9, "nesterovs_momentum": True, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
-SETTINGS |= {"weight_decay": 0.01}
 
 
 class Embedding(NamedTuple):
@@ -132,13 +132,17 @@ def test_training_with_a_block_in_front(front, solver):
     rng = np.random.RandomState(0)
     X, y = _data(rng)
     y[:, 0] = X[:, -1] == 3
-    objective = _objective(FRONTS[front], rng)
-    device = objective.device
-    optimizer, names = SOLVERS[solver]
-    optimizer = optimizer(device, objective.theta, *(SETTINGS[name] for name in names))
-    batches = Batches(device, X, y, None, dtype=np.float64, batch_size=10, rows=np.arange(40))
-    before = objective.theta.trainable.copy()
-    losses = [run_epoch(objective, optimizer, Constant(0.01), batches, None) for _ in range(30)]
+    device = resolve_device("cpu")
+    mlp = MLPRegressor("squared_error", [7, 5, 4], "tanh", solver=solver, alpha=0.1, batch_size=10, max_iter=30)
+    mlp.set_params(learning_rate_init=0.01, n_iter_no_change=np.inf)
+    plan = make_plan(mlp, device, np.dtype(float), Real(2, "identity"), SquaredError(), incremental=False)
+    plan = replace(plan, blocks=(*FRONTS[front], *plan.blocks))
+    theta = draw(plan.slots(4), rng, plan.dtype)
+    before = theta.trainable.copy()
+    training, epochs = Training(plan, Data(X, y, None), theta, rng), []
+    training.run(epochs.append)
+    objective, losses = training.objective, [epoch.loss for epoch in epochs]
+    batches = Batches(device, X, y, None, dtype=plan.dtype, batch_size=40)
     assert losses[-1] < 0.9 * losses[0]
     assert (objective.theta.trainable != before).mean() > 0.9
     prediction, loss = objective.evaluate(batches)
