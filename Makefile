@@ -11,16 +11,16 @@ INSTALLED = $(VENV)/.installed-$(1)
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
 	$(BIN)/python examples/digits_grid_search.py
 
-test: $(call INSTALLED,test)  ## run all tests
+test: $(call INSTALLED,test)  ## the fast suite, in about five minutes
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-slow: $(call INSTALLED,test)  ## the tests that go through all cases of what the others sample
+test-slow: $(call INSTALLED,test)  ## the slow tests: all cases of what the fast suite samples, and what takes long
 	$(BIN)/python -m pytest $(PARALLEL) -m slow
 
 test-gpu: $(call INSTALLED,test) $(call INSTALLED,cuda$(CUDA))  ## tests on an NVIDIA GPU; with a driver of CUDA 13: CUDA=13
 	$(BIN)/python -m pytest -m gpu
 
-cuda-check: $(call INSTALLED,cuda-check)  ## install what "make test" needs to compile the GPU's kernels without a GPU
+cuda-check: $(call INSTALLED,cuda-check)  ## install what "make test-slow" needs to compile the GPU's kernels without a GPU
 
 check: $(call INSTALLED,dev)  ## lint, formatting, types, spelling
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 `python real_cupy.py compile < calls.json` sends each kernel, in the precisions of each call, through the code that CuPy
 generates and NVIDIA's compiler NVRTC, to machine code of two GPUs. Each call is [kernel, [[precision, shape, is C
 contiguous] or null for a number, ...], the length of the loop, the reduced axis or null]. The answer, as JSON, has for
-each call and architecture the size of the machine code and the number of double-precision operations in the PTX.
+each program and architecture the size of the machine code and the number of double-precision operations in the PTX.
 
 `python real_cupy.py names < names.json` lists what CuPy lacks of {object: {name: [parameters] or null}}.
 """
@@ -12,6 +12,7 @@ import inspect
 import json
 import re
 import sys
+from itertools import product
 from pathlib import Path
 
 import cupy
@@ -98,24 +99,26 @@ def include_folders():
 def compile_calls(calls):
     by_name = {kernel.name: kernel for kernel in vars(kernels).values() if hasattr(kernel, "preamble")}
     options = ["-std=c++17", "-ftz=true", *(f"-I{folder}" for folder in include_folders())]
+    programs = set()  # calls that differ in nothing but their shapes are one program
     for name, args, size, axis in calls:
         code = HEADERS + source(by_name[name], args, size, axis)
-        for architecture in ARCHITECTURES:
-            program = nvrtc.createProgram(code, f"{name}.cu", [], [])
-            try:
-                nvrtc.compileProgram(program, [*options, f"--gpu-architecture={architecture}"])
-            except nvrtc.NVRTCError:
-                yield {"name": name, "architecture": architecture, "error": nvrtc.getProgramLog(program)}
-                continue
-            ptx = nvrtc.getPTX(program)
-            ptx = ptx if isinstance(ptx, str) else ptx.decode()
-            yield {
-                "name": name,
-                "architecture": architecture,
-                "precisions": sorted({a[0] for a in args if a is not None}),
-                "size": len(nvrtc.getCUBIN(program)),
-                "doubles": len(re.findall(r"\b(?:add|sub|mul|fma|div|rcp|sqrt|min|max|setp)\.[.\w]*f64\b", ptx)),
-            }
+        programs.add((name, code, tuple(sorted({a[0] for a in args if a is not None}))))
+    for (name, code, precisions), architecture in product(sorted(programs), ARCHITECTURES):
+        program = nvrtc.createProgram(code, f"{name}.cu", [], [])
+        try:
+            nvrtc.compileProgram(program, [*options, f"--gpu-architecture={architecture}"])
+        except nvrtc.NVRTCError:
+            yield {"name": name, "architecture": architecture, "error": nvrtc.getProgramLog(program)}
+            continue
+        ptx = nvrtc.getPTX(program)
+        ptx = ptx if isinstance(ptx, str) else ptx.decode()
+        yield {
+            "name": name,
+            "architecture": architecture,
+            "precisions": precisions,
+            "size": len(nvrtc.getCUBIN(program)),
+            "doubles": len(re.findall(r"\b(?:add|sub|mul|fma|div|rcp|sqrt|min|max|setp)\.[.\w]*f64\b", ptx)),
+        }
 
 
 def missing(names):

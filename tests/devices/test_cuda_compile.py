@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -122,25 +123,29 @@ def calls(cupy, monkeypatch):
     return list(unique.values())
 
 
-@pytest.fixture(scope="module")
-def compiled():
-    return []
+def faults(name, dtype, programs):
+    """What is wrong with the programs of a kernel for one architecture."""
+    yield from (program["error"] for program in programs if "error" in program)
+    of_dtype = [program for program in programs if dtype in program.get("precisions", ())]
+    if not of_dtype:
+        yield "no program in this precision"
+    if any(program["size"] <= 1000 for program in of_dtype):
+        yield "hardly any machine code"
+    doubles = max((program["doubles"] for program in of_dtype), default=0)
+    if dtype == "float32" and doubles > DOUBLES.get(name, 0):
+        yield f"{doubles} operations in double precision"
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", KERNELS)
-def test_kernel_compiles(name, dtype, architecture, compiled, cupy, monkeypatch):
-    if not compiled:
-        with warnings.catch_warnings(action="ignore"):
-            compiled += ask("compile", calls(cupy, monkeypatch))
-    results = [r for r in compiled if r["name"] == f"mlp_{name}" and r["architecture"] == architecture]
-    assert not [r["error"] for r in results if "error" in r]
-    of_dtype = [r for r in results if dtype in r["precisions"]]
-    assert of_dtype
-    assert all(r["size"] > 1000 for r in of_dtype)
-    if dtype == "float32":
-        assert max(r["doubles"] for r in of_dtype) <= DOUBLES.get(name, 0)
+@pytest.mark.slow
+def test_kernels_compile(cupy, monkeypatch):
+    """All in one test, as the compiler runs for all of them."""
+    with warnings.catch_warnings(action="ignore"):
+        compiled = ask("compile", calls(cupy, monkeypatch))
+    found = {}
+    for name, dtype, architecture in product(KERNELS, ("float32", "float64"), ("sm_80", "sm_90")):
+        programs = [p for p in compiled if p["name"] == f"mlp_{name}" and p["architecture"] == architecture]
+        found[name, dtype, architecture] = list(faults(name, dtype, programs))
+    assert not {case: of_case for case, of_case in found.items() if of_case}
 
 
 def test_all_kernels_are_listed(cupy):

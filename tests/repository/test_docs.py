@@ -11,10 +11,15 @@ PAGES = [ROOT / "README.md"] + [
     page for page in sorted((ROOT / "docs").rglob("*.md")) if not BUILT & set(page.relative_to(ROOT / "docs").parts)
 ]
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+SLOW = {ROOT / "docs" / "guide" / page for page in ("choosing.md", "regularisation.md")}  # compare many settings
 
 
-@EACH_PAGE
+def each_page(slow=frozenset()):
+    pages = [pytest.param(page, marks=pytest.mark.slow) if page in slow else page for page in PAGES]
+    return pytest.mark.parametrize("page", pages, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+
+
+@each_page(SLOW)
 def test_blocks_run(page, tmp_path, monkeypatch):
     """The blocks of a page run one after the other in one namespace."""
     monkeypatch.chdir(tmp_path)
@@ -25,7 +30,7 @@ def test_blocks_run(page, tmp_path, monkeypatch):
         exec(compile("\n" * line + block["code"], str(page), "exec"), namespace)
 
 
-@EACH_PAGE
+@each_page()
 def test_links_within_the_repository_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if target.startswith("http"):

@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+SLOW = {"diamonds", "digits_grid_search", "flights", "modern_training"}  # half a minute and more
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(example, id=example.stem, marks=[pytest.mark.slow] if example.stem in SLOW else [])
+        for example in EXAMPLES
+    ],
+)
 def test_example_runs(example, tmp_path):
     command = [sys.executable, "-W", "error", str(example)]
     # Threads of trees and of matrix products that wait for each other are slow where another process is busy.

@@ -49,7 +49,7 @@ def test_joblib_backends(backend):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts private memory against RLIMIT_DATA")
-@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("early_stopping", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_on_a_file_larger_than_the_memory(early_stopping, tmp_path):
     """A file of 1.2 GB of float32 under a limit of 600 MB for everything that is not mapped from a file."""
     script = f"""
