@@ -1,4 +1,4 @@
-"""What a fit leaves for prediction, besides the parameters, which are fitted attributes of the estimator."""
+"""What a fit leaves for prediction, apart from the parameters, which are fitted attributes of the estimator."""
 
 from itertools import chain
 from operator import is_

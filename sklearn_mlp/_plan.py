@@ -208,7 +208,7 @@ def _check_incremental(mlp):
 def _optimizer(mlp):
     solver = SOLVERS[mlp.solver]
     parameters = [(name, getattr(mlp, name)) for name in solver.parameters]
-    # As Python's own numbers: Numba would compile the kernels anew for another type, such as np.float16.
+    # As Python's own numbers: Numba would compile the kernels again for another type, such as np.float16.
     values = [bool(value) if name == "nesterovs_momentum" else float(value) for name, value in parameters]
     return lambda device, theta: solver.optimizer(device, theta, *values)
 
