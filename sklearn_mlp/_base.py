@@ -109,9 +109,10 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         """The score of the task, by metrics of scikit-learn in main memory."""
         device = resolve_device(self.device)
         check_arrays(device, y=y, sample_weight=sample_weight)
+        snapshot = self._snapshot()  # another thread may fit in between
         with device.active():
-            arrays = [to_host(array, device) for array in (y, self.predict(X), sample_weight)]
-        return self._model.task.score_decoded(*arrays)
+            arrays = [to_host(array, device) for array in (y, snapshot.predict(X), sample_weight)]
+        return snapshot._model.task.score_decoded(*arrays)
 
     @property
     def history_(self):

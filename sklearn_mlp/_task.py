@@ -87,11 +87,20 @@ def classification_task(labelled, known, *, warm_start):
     return Classes(classes if known is None else known)
 
 
-class _Classification:
-    """What the kinds of classification share; `classes` is the fitted attribute `classes_`."""
+class _Task:
+    """What most tasks have in common."""
 
     # The columns of the output that belong together, if not all do.
     columns = ()
+
+    def strata(self, target):
+        """The class of each row as an int, or None, and the names of the classes, for a stratified split."""
+        return None, []
+
+
+class _Classification(_Task):
+    """What the kinds of classification share; `classes` is the fitted attribute `classes_`."""
+
     standardizes = False
 
     def __init__(self, classes):
@@ -167,9 +176,8 @@ class Classes(_Classification):
 
     def decode(self, output, device):
         """The most probable label of each row."""
-        # With one class, its number is 0 whatever the output.
-        is_second = (output[:, 0] > 0.5) * min(1, len(self.classes) - 1)
-        codes = output.argmax(axis=1) if self.n_outputs > 1 else is_second
+        last = len(self.classes) - 1  # 0 for a single class, whatever the output
+        codes = output.argmax(axis=1) if self.n_outputs > 1 else (output[:, 0] > 0.5) * last
         if on_gpu(codes) and self.classes.dtype.kind in "biuf":
             return device.take(device.to_device(self.classes), codes)
         return self.classes[device.to_host(codes)]  # a GPU stores no strings
@@ -182,7 +190,6 @@ class Classes(_Classification):
         return np.hstack([1 - output, output])
 
     def strata(self, target):
-        """The class of each row as an int, or None, and the names of the classes, for a stratified split."""
         if self.n_outputs > 1:
             return target, [str(label) for label in self.classes]
         # Two classes are called by their encoding in messages, as in scikit-learn's.
@@ -220,9 +227,6 @@ class Labels(_Classification):
 
     def probability(self, output):
         return output
-
-    def strata(self, target):
-        return None, []
 
     def _codes(self, target):
         return [(np.arange(2), column) for column in target.T.astype(np.intp)]
@@ -266,9 +270,6 @@ class Outputs(_Classification):
     def probability(self, output):
         return [output[:, columns] for columns in self.columns]
 
-    def strata(self, target):
-        return None, []
-
     def score_decoded(self, y, prediction, sample_weight):
         return float(np.average((np.asarray(y) == prediction).all(axis=1), weights=sample_weight))
 
@@ -282,10 +283,8 @@ class Outputs(_Classification):
         return (np.column_stack(self._argmax(output)) == target).all(axis=1)
 
 
-class Real:
+class Real(_Task):
     """Real values in one or more columns; with several quantile `levels`, one column and an output for each level."""
-
-    columns = ()
 
     def __init__(self, n_outputs, out_activation, levels=None, mean=None, scale=None):
         self.n_outputs = n_outputs
@@ -338,15 +337,11 @@ class Real:
         theta.W[-1][...] /= self.scale
         theta.b[-1][...] = (theta.b[-1] - self.mean) / self.scale
 
-    def strata(self, target):
-        return None, []
-
     def check_scale(self, loss_value, objective, loss, target, sample_weight):
         """Warn if the scale of y is the likely reason why the network has not learned from the rows of `target`."""
         if self.standardizes:
             return
-        mean = np.average(target, axis=0, weights=sample_weight)
-        deviation = np.sqrt(np.average((target - mean) ** 2, axis=0, weights=sample_weight))
+        mean, deviation = _mean_and_deviation(target, sample_weight)
         if self.out_activation == "exp":
             suits = (mean >= 0.1) & (mean <= 10)
             # Counts are often hard to tell from their mean; only a larger loss than that of the mean is a sign.
@@ -404,8 +399,7 @@ def regression_task(y, sample_weight, device, loss, *, levels, standardize):
     mean = scale = None
     if standardize:
         values = to_host(y, device).astype(np.float64).reshape(len(y), -1)
-        mean = np.average(values, axis=0, weights=sample_weight)
-        deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=sample_weight))
+        mean, deviation = _mean_and_deviation(values, sample_weight)
         # A constant column has a deviation of 0, up to rounding.
         scale = np.where(deviation <= 1e-14 * np.abs(mean), 1.0, deviation)
     if levels is not None and n_columns > 1:
@@ -423,6 +417,11 @@ def check_numeric(y):
         )
     if y.dtype.kind not in "biuf":
         raise ValueError(f"y has dtype {y.dtype}; MLPRegressor takes numbers only. Pass y.astype(float).")
+
+
+def _mean_and_deviation(values, sample_weight):
+    mean = np.average(values, axis=0, weights=sample_weight)
+    return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=sample_weight))
 
 
 def _of_another_kind(y_val, kind):

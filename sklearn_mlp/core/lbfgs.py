@@ -48,7 +48,7 @@ def minimize_lbfgs(
             total += objective.grad.trainable
         gradient = device.to_host(total)
         W = x[:n_weights]
-        l2 = plan.alpha / total_weight
+        l2 = objective.alpha / total_weight
         gradient[:n_weights] += l2 * W
         return device.collect(objective.loss) + 0.5 * l2 * float(W @ W), gradient
 

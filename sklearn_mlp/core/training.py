@@ -147,7 +147,6 @@ class Epoch(NamedTuple):
     n_rows: int
     seconds: float
     plateau: str = ""
-    stop: bool = False
 
 
 class Patience:
@@ -305,7 +304,7 @@ class Training:
         record = Epoch(loss, learning_rate, score, validation_loss, n_rows, perf_counter() - began)
         if not isfinite(loss):
             self.is_over = True
-            return record._replace(stop=True)
+            return record
         is_best = self.patience.update(score if self.plan.early_stopping and score is not None else -loss)
         if is_best and self.best_theta is not None:
             self.best_theta[...] = self.objective.model.vector
@@ -314,7 +313,7 @@ class Training:
         self.is_over, what = self.schedule.plateau()
         if not self.is_over:
             self.patience.count = 0
-        return record._replace(plateau=what, stop=self.is_over)
+        return record._replace(plateau=what)
 
     def _steps(self) -> float:
         """One step for each batch; returns the mean of the batches' losses over the rows.
@@ -331,7 +330,7 @@ class Training:
             objective.backpropagate(X, y, sample_weight, 1 / total_weight, n, single_row)
             if plan.max_grad_norm is not None:
                 device.clip_norm(grad, plan.max_grad_norm)
-            optimizer.step(grad, schedule.step(), plan.alpha / total_weight, objective.loss, n)
+            optimizer.step(grad, schedule.step(), objective.alpha / total_weight, objective.loss, n)
             if plan.ema_decay is not None:
                 objective.average()
             n_rows += n
