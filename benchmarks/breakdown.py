@@ -1,6 +1,6 @@
-"""Where the time of a training step goes: the kernels of the device and the gathering of rows, by a clock around each.
+"""Where the time of a training step goes: the kernels of the device and the gathering of rows, by a timer around each.
 
-The clocks themselves take about 0.1 µs for each call, and the whole includes the validation of X. Run with
+The timers themselves take about 0.1 µs for each call, and the whole includes the validation of X. Run with
 `python benchmarks/breakdown.py`.
 """
 

@@ -1,9 +1,8 @@
-"""Time of a whole fit as its user writes it: ours, scikit-learn's, skorch's and Keras's, on images of digits.
+"""Time of a whole fit as users write it: ours, scikit-learn's, skorch's and Keras's, on images of digits.
 
-Each fit is of a new model, as in a search; what it compiles or builds belongs to it. Adam, one hidden layer of 100,
-batches of 200, float32, no early stopping. Keras has its JAX backend. The contestants take turns, the minimum of each
-is compared, of whole fits and of each epoch after the first. The accuracies on the test images show that the same work
-was done.
+Each fit is of a new model, as in a search, and includes compilation. Adam, one hidden layer of 100,
+batches of 200, float32, no early stopping. Keras uses its JAX backend. The runs are interleaved, and the minima are
+compared, of whole fits and of the epochs after the first. The test accuracies show that all do the same work.
 
 Run with `python benchmarks/fits.py`. skorch and Keras are left out where they are not installed.
 """

@@ -1,8 +1,8 @@
 """Time of a training step on an NVIDIA GPU: ours, the bare cuBLAS products, PyTorch's with and without a CUDA graph.
 
-Adam in float32; all in one process in turn, several times over, and the minimum of each is compared, as in
-`training.py`. PyTorch is left out where it is not installed with CUDA. Run with `python benchmarks/gpu.py`, and with
-`CUPY_TF32=1` for products on tensor cores (PyTorch's are then, too).
+Adam in float32; all in one process, interleaved, and the minima of several runs are compared, as in `training.py`.
+PyTorch is skipped where it is not installed with CUDA. Run with `python benchmarks/gpu.py`, and with
+`CUPY_TF32=1` for products on tensor cores (for PyTorch as well).
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Extra peak memory of predicting and training on much data, ours and scikit-learn's.
 
-Each measurement runs in a process of its own, as a peak cannot be taken back: the peak of resident memory during the
-call less the memory before it, less the result. Linux only. Run with `make bench`, or `python benchmarks/memory.py`.
+Each measurement runs in a new process: the peak of resident memory during the call, minus the memory before it, minus
+the result. Linux only. Run with `make bench`, or `python benchmarks/memory.py`.
 """
 
 import subprocess

@@ -1,9 +1,8 @@
 """What dropout, normalisation and the newer solvers add to a training step, ours and PyTorch's.
 
-The network of the tabular workload. All train in one process in turn, several times over, and the minimum of each is
-compared; otherwise as `benchmarks/training.py`. PyTorch is left out where it is not installed. Its Muon would make the
-momentum orthogonal in bfloat16, which NumPy does not have; here it does in float32, as ours. (With bfloat16 its step
-takes a third of the time on a processor that has instructions for it, and many times as long on one that has not.)
+The network of the tabular workload; measured as in `benchmarks/training.py`. PyTorch is skipped where it is not
+installed. Its Muon orthogonalises the momentum in bfloat16, which NumPy does not have; here it uses float32, as ours
+does. (With bfloat16 its step is 3 × faster on a processor with instructions for it, and many times slower without.)
 
 Run with `make bench`, or `python benchmarks/modern.py`.
 """

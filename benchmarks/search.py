@@ -1,8 +1,8 @@
 """Wall time of a grid search on scikit-learn's digits: 24 candidates, 5 folds, two processes.
 
-Ours and scikit-learn's MLP in turn, with the threads that joblib grants its workers, and ours again with the workers'
-BLAS held to one thread by hand, which should make no difference. The best accuracies are printed to show that the same
-work was done.
+Ours and scikit-learn's MLP, interleaved, with joblib's limit on the threads of its workers, and ours again with the
+workers' BLAS limited to one thread explicitly, which should make no difference. The best accuracies show that all do
+the same work.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""What starting costs: the import beside scikit-learn's, and the first fit of a process beside the second.
+"""Time of a cold start: the import compared with scikit-learn's, and the first fit of a process with the second.
 
-Each is taken in new processes, with the compiled kernels already cached on disk. Also a whole fit of iris, of 150 rows,
-where validation counts for more than training. Run with `make bench`, or `python benchmarks/startup.py`.
+Each is measured in new processes, with the compiled kernels cached on disk. Also a whole fit of iris, of 150 rows,
+where validation takes longer than training. Run with `make bench`, or `python benchmarks/startup.py`.
 """
 
 import json

@@ -1,9 +1,9 @@
 """Time of a training step: ours, scikit-learn's, PyTorch's, JAX's, and that of the bare matrix products.
 
-Adam on eight workloads. All train in one process in turn, several times over, and the minimum of each is compared. A
-step is one mini-batch, with everything that an epoch does for it; for the estimators, the time of a fit of one epoch is
-subtracted from that of a fit of several, so that validation and initialisation do not count. BLAS uses the threads that
-it finds. PyTorch and JAX are left out where they are not installed, and for sparse data.
+Adam on eight workloads. All train in one process, interleaved, and the minima of several runs are compared. A step is
+one mini-batch with its share of the work of an epoch; for the estimators, the time of a fit of one epoch is
+subtracted from that of a fit of several, so that validation and initialisation do not count. BLAS uses its
+default number of threads. PyTorch and JAX are skipped where they are not installed, and for sparse data.
 
 Run with `make bench`, or `python benchmarks/training.py`.
 """

@@ -18,14 +18,14 @@ from sklearn_mlp.core.activations import ACTIVATIONS
 
 
 def warn(message, category=UserWarning):
-    # As from this package, not from the caller: filters with module="sklearn", which scikit-learn's users have in their
-    # scripts, match its name as well.
+    # The warning is attributed to this package, not to the caller: filters with module="sklearn", common in scripts for
+    # scikit-learn, match its name as well.
     warnings.warn(message, category, stacklevel=1)
 
 
 @contextmanager
 def about(*names):
-    """Errors that name none of the arguments `names` begin with them: scikit-learn's checks speak of "array"."""
+    """Prefix errors with the arguments `names` if they name none of them: scikit-learn's checks say "array"."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -36,7 +36,7 @@ def about(*names):
 
 
 def on_gpu(array):
-    """Whether an array, of CuPy or of another library that shares memory with it, lies in the memory of a GPU."""
+    """Whether an array, of CuPy or of a library that exchanges arrays with it, is in GPU memory."""
     if array is None or isinstance(array, np.ndarray):
         return False
     if hasattr(array, "__cuda_array_interface__") or type(array).__module__.startswith("cupyx.scipy.sparse"):
@@ -46,7 +46,7 @@ def on_gpu(array):
 
 
 def check_arguments(inputs, solver, resume_from):
-    """Refuse arguments of `fit` that contradict each other."""
+    """Raise ValueError if arguments of `fit` contradict each other."""
     if inputs.X_val is None:
         if inputs.y_val is not None or inputs.sample_weight_val is not None:
             raise ValueError("y_val and sample_weight_val are for a validation set: pass its X_val, too.")
@@ -60,7 +60,7 @@ def check_arguments(inputs, solver, resume_from):
 
 
 def check_arrays(device, **arrays):
-    """Refuse arrays in the memory of a GPU that are to be used on the CPU, masked values, and dates but as y."""
+    """Raise an error for arrays in GPU memory if the device is the CPU, masked values, and dates except as y."""
     for name, array in arrays.items():
         dates = [f"{where} is {dtype}" for where, dtype in _dtypes(array) if getattr(dtype, "kind", "") in ("m", "M")]
         if dates and not name.startswith("y"):
@@ -70,8 +70,8 @@ def check_arrays(device, **arrays):
             )
         if isinstance(array, np.ma.MaskedArray) and (n_masked := np.ma.count_masked(array)):
             raise ValueError(
-                f"{name} is a masked array of which {n_masked} values are masked, and there is no rule for what to "
-                f"learn from those. Drop their rows, or fill them in: {name}.filled(value), or sklearn.impute."
+                f"{name} is a masked array of which {n_masked} values are masked, which cannot be "
+                f"trained on. Drop their rows, or fill them in: {name}.filled(value), or sklearn.impute."
             )
         if on_gpu(array) and device.name == "cpu":
             raise TypeError(
@@ -88,12 +88,12 @@ def _dtypes(array):
 
 
 def to_host(array, device):
-    """`array` as it is, or as a NumPy array if it is in the memory of a GPU."""
+    """`array` unchanged, or as a NumPy array if it is in GPU memory."""
     return device.to_host(device.to_device(array)) if on_gpu(array) else array
 
 
 def check_gpu_array(array, device, name, n_dims):
-    """`array` as an array on `device`, after the checks that scikit-learn makes of a NumPy array."""
+    """`array` as an array on `device`, after the checks that scikit-learn applies to a NumPy array."""
     array = device.to_device(array)
     if array.ndim not in n_dims:
         raise ValueError(f"Expected {name} to be {n_dims[0]}D, got an array of shape {array.shape} instead.")
@@ -121,7 +121,7 @@ def as_column(y):
 
 
 def validate_X_y(estimator, X, y, device, reset):
-    """X and y as arrays: each on the GPU if it was there, else in main memory."""
+    """X and y as arrays, each in GPU memory if it was there, and otherwise in main memory."""
     if on_gpu(X) or on_gpu(y):
         X, y = validate_X(estimator, X, device, reset), validate_y(y, device)
         check_consistent_length(X, y)
@@ -172,13 +172,13 @@ def validate_y(y, device):
 def validate_weight(sample_weight, n_rows, dtype, device):
     if sample_weight is None:
         return None
-    # Of X it wants the number of rows; an X on the GPU would, with array_api_dispatch, take the weights there.
+    # Only the number of rows of X is used; with array_api_dispatch, the weights would follow an X to the GPU.
     rows_of_X = np.empty((n_rows, 0))
     return _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype, ensure_non_negative=True)
 
 
 def accepted_dtypes(X):
-    """What `validate_data` may leave as it is: any array of numbers, whose batches are cast as they are used."""
+    """The dtypes that `validate_data` does not convert: any numeric array, as batches are cast when they are used."""
     kind = getattr(getattr(X, "dtype", None), "kind", None)
     return "numeric" if kind in {"b", "i", "u", "f"} else (np.float64, np.float32)
 
@@ -244,7 +244,7 @@ def check_normalization(normalization, hidden_layer_sizes, solver):
 
 
 def random_state_from(state):
-    """A generator in the state that `RandomState.get_state` returned; a deepcopy is 6 × slower."""
+    """A generator in a state returned by `RandomState.get_state`; a deepcopy is 6 × slower."""
     random_state = np.random.RandomState(0)
     random_state.set_state(state)
     return random_state
