@@ -250,44 +250,34 @@ def random_state_from(state):
     return random_state
 
 
-def split_rows(n_samples, codes, class_names, validation_fraction, random_state):
+def split_rows(n_samples, codes, validation_fraction, random_state):
     """Row indices to train on and to validate on, with the split that scikit-learn draws from the same random state.
+
+    The split is stratified where every class has enough rows. A row that is the only one of its class is trained on.
 
     Parameters
     ----------
     codes : array of int of shape (n_samples,) or None
         The class of each row, to stratify by.
-    class_names : list of str
-        The name of each class in messages.
     """
     n_val = ceil(validation_fraction * n_samples)
-    n_train = n_samples - n_val
-    how = (
-        f" early_stopping=True sets aside validation_fraction={validation_fraction} of the {n_samples} samples: "
-        f"{n_val} to validate on and {n_train} to train on"
-    )
-    n_classes = 1
-    if codes is not None:
-        counts = np.bincount(codes, minlength=len(class_names))
-        n_classes = np.count_nonzero(counts)
-        how += f", stratified by class (samples of each class: {dict(zip(class_names, counts.tolist(), strict=True))})"
-        rare = [name for name, count in zip(class_names, counts, strict=True) if count == 1]
-        if rare:
-            raise ValueError(
-                "The least populated classes in y have only 1 member, which is too few to have it both in the "
-                f"training and in the validation set. Classes with too few members are: {rare}.{how}. "
-                "Add samples of these classes, merge them, or set early_stopping=False."
-            )
-    if n_val < max(2, n_classes):
+    if n_val < 2 or n_val == n_samples:
+        what, remedy = ("validation", "Increase") if n_val < 2 else ("training", "Decrease")
         raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            f"{how}; at least {max(2, n_classes)} are needed to validate on."
+            f"The {what} set is too small. {remedy} 'validation_fraction' or the size of your dataset. "
+            f"early_stopping=True sets aside validation_fraction={validation_fraction} of the {n_samples} samples: "
+            f"{n_val} to validate on, of which there must be 2, and {n_samples - n_val} to train on."
         )
-    if n_train < n_classes:
-        raise ValueError(
-            f"The training set is too small. Decrease 'validation_fraction' or increase the size of your dataset.{how};"
-            f" at least {n_classes} are needed to train on."
-        )
-    return train_test_split(
-        np.arange(n_samples), test_size=validation_fraction, random_state=random_state, stratify=codes
-    )
+    rows = np.arange(n_samples)
+    if codes is None:
+        return train_test_split(rows, test_size=n_val, random_state=random_state)
+    counts = np.bincount(codes)
+    is_single = counts[codes] == 1
+    if n_samples - np.count_nonzero(is_single) <= n_val:
+        is_single[:] = False  # there are too few others
+    rows, codes = rows[~is_single], codes[~is_single]
+    counts = np.unique_counts(codes).counts
+    can_stratify = counts.min() > 1 and len(counts) <= min(n_val, len(rows) - n_val)
+    stratify = codes if can_stratify else None
+    train, val = train_test_split(rows, test_size=n_val, random_state=random_state, stratify=stratify)
+    return np.concatenate([train, np.flatnonzero(is_single)]), val

@@ -149,13 +149,13 @@ class Fit:
 
     def _split_rows(self):
         fraction, weight = self.plan.validation_fraction, self.sample_weight
-        strata, names = self.task.strata(self.device.to_host(self.target))
-        rows, rows_val = split_rows(len(self.target), strata, names, fraction, self.random_state)
+        strata = self.task.strata(self.device.to_host(self.target))
+        rows, rows_val = split_rows(len(self.target), strata, fraction, self.random_state)
         if weight is not None and not (weight[rows].any() and weight[rows_val].any()):
             raise ValueError(
-                "sample_weight is zero for all rows of the training or of the validation set that "
-                f"early_stopping=True makes with validation_fraction={fraction}. Drop the rows of zero weight, or set "
-                "early_stopping=False."
+                "The weight (sample_weight times class_weight) is zero for all rows of the training or of the "
+                f"validation set that early_stopping=True makes with validation_fraction={fraction}. Drop the rows of "
+                "zero weight, or set early_stopping=False."
             )
         return rows, rows_val
 
@@ -227,7 +227,7 @@ class Fit:
             if self.validation_set.rows is None:
                 X_val = self.device.prepare_rows(self.validation_set.X, self.dtype, gather=False)
             validate = make_validation(
-                self.plan, self.task, self.validation_set, X_val, self.mlp, self._load_parameters
+                self.plan, self.task, self.validation_set, X_val, self.history, self.mlp, self._load_parameters
             )
         best = self.history.best_loss_
         training = Training(
@@ -384,7 +384,7 @@ class Fit:
 
     def _load_parameters(self, objective):
         """Make `mlp`, which scorers get, predict with the parameters of the moment."""
-        vars(self.mlp).update(self._fitted(self._to_host(objective.model.vector)))
+        vars(self.mlp).update(self._fitted(self._to_host(objective.model.vector)) | self.task.scorer_attributes())
 
     def _identity(self):
         return identity(self.mlp, self.device, **self.data)

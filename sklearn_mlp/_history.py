@@ -59,8 +59,8 @@ class History:
             self.validation_scores_.append(epoch.score)
             self.validation_loss_curve_.append(epoch.validation_loss)
             best = -inf if self.best_validation_score_ is None else self.best_validation_score_
-            # A NaN is never the best.
-            self.best_validation_score_ = epoch.score if isfinite(epoch.loss) and epoch.score > best else best
+            scored = isfinite(epoch.score) and isfinite(epoch.loss)
+            self.best_validation_score_ = max(epoch.score, best) if scored else best
         self.t_ += epoch.n_rows
         self._add_loss(epoch.loss, has_best=not plan.early_stopping)
         self.learning_rate_curve_.append(epoch.learning_rate)
@@ -107,7 +107,7 @@ class History:
         columns |= {
             "rate": f"{epoch.learning_rate:.3g}",
             "seconds": f"{epoch.seconds:.3g}",
-            "rows/s": f"{epoch.n_rows / epoch.seconds:,.0f}",
+            "rows/s": f"{epoch.n_rows / epoch.seconds:,.0f}" if epoch.seconds else "-",
         }
         if self.n_iter_ == 1:
             print("".join(f"{name:>12}" for name in columns))

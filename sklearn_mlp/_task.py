@@ -94,8 +94,12 @@ class _Task:
     columns = ()
 
     def strata(self, target):
-        """The class of each row as an int, or None, and the names of the classes, for a stratified split."""
-        return None, []
+        """The class of each row as an int, for a stratified split, or None."""
+        return None
+
+    def scorer_attributes(self):
+        """Fitted attributes that scikit-learn's scorers need to have another value."""
+        return {}
 
 
 class _Classification(_Task):
@@ -190,10 +194,7 @@ class Classes(_Classification):
         return np.hstack([1 - output, output])
 
     def strata(self, target):
-        if self.n_outputs > 1:
-            return target, [str(label) for label in self.classes]
-        # Two classes are called by their encoding in messages, as in scikit-learn's.
-        return target[:, 0].astype(np.intp), ["False", "True"]
+        return target if self.n_outputs > 1 else target[:, 0].astype(np.intp)
 
     def _codes(self, target):
         return [(self.classes, target if target.ndim == 1 else target[:, 0].astype(np.intp))]
@@ -227,6 +228,10 @@ class Labels(_Classification):
 
     def probability(self, output):
         return output
+
+    def scorer_attributes(self):
+        # By an array of two classes, they would tell a binary y.
+        return {"classes_": [np.arange(2)] * self.n_outputs}
 
     def _codes(self, target):
         return [(np.arange(2), column) for column in target.T.astype(np.intp)]

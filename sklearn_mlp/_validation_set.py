@@ -1,12 +1,13 @@
 """The validation set at the end of each epoch: its loss and its score."""
 
 import warnings
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import check_scoring
 
-from sklearn_mlp._checks import to_host
+from sklearn_mlp._checks import to_host, warn
 from sklearn_mlp.core.batches import Batches
 
 
@@ -23,7 +24,7 @@ class ValidationSet(NamedTuple):
     rows: Any
 
 
-def make_validation(plan, task, validation_set, X_prepared, mlp, load_parameters):
+def make_validation(plan, task, validation_set, X_prepared, history, mlp, load_parameters):
     """A function of the objective that returns the score and the loss of the validation set.
 
     Parameters
@@ -32,6 +33,7 @@ def make_validation(plan, task, validation_set, X_prepared, mlp, load_parameters
     task : Task
     validation_set : ValidationSet
     X_prepared : what `device.prepare_rows` returns for the X of `validation_set`
+    history : History
     mlp : MLPClassifier or MLPRegressor
         The estimator that scorers get.
     load_parameters : callable
@@ -48,7 +50,8 @@ def make_validation(plan, task, validation_set, X_prepared, mlp, load_parameters
     elif scoring != "loss":
         scorer = check_scoring(mlp, scoring)
         X, y = (_rows_on_host(array, rows, device) for array in (X, y))
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        takes_weight = sample_weight is not None and _takes_sample_weight(scorer)
+        weights = {"sample_weight": sample_weight} if takes_weight else {}
 
     def validate(objective):
         output, loss = objective.evaluate(batches)
@@ -58,13 +61,40 @@ def make_validation(plan, task, validation_set, X_prepared, mlp, load_parameters
         if not np.isfinite(output).all():
             return np.nan, loss
         if scoring is None:
-            return float(task.score(target, output, sample_weight)), loss
-        load_parameters(objective)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "X does not have valid feature names")
-            return float(scorer(mlp, X, y, **weights)), loss
+            score = float(task.score(target, output, sample_weight))
+        else:
+            load_parameters(objective)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "X does not have valid feature names")
+                score = float(scorer(mlp, X, y, **weights))
+        if not np.isfinite(score):
+            _report_undefined_score(score, plan, history, batches.n_rows)
+        return score, loss
 
     return validate
+
+
+def _report_undefined_score(score, plan, history, n_rows):
+    """Raise ValueError if early stopping has no score to follow, and otherwise warn at the first such score."""
+    scores = history.validation_scores_[len(history.validation_scores_) - history.n_iter_ :]
+    is_first = not scores
+    if not (is_first or np.isfinite(scores).all()):
+        return
+    message = (
+        f"The validation score of epoch {history.n_iter_ + 1} is {score}: scoring={plan.scoring!r} is not defined for "
+        f"these predictions and the {n_rows} row(s) of the validation set. Use a larger validation set, for a "
+        "classifier with rows of all classes, or another score, such as scoring='loss'."
+    )
+    if is_first and plan.early_stopping:
+        raise ValueError(message)
+    warn(message + " It does not count as an improvement.")
+
+
+def _takes_sample_weight(scorer):
+    if hasattr(scorer, "_accept_sample_weight"):
+        return scorer._accept_sample_weight()
+    parameters = signature(scorer).parameters.values()
+    return any(each.name == "sample_weight" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
 def _rows_on_host(array, rows, device):

@@ -159,7 +159,10 @@ class Patience:
         self.count = count
 
     def update(self, score: float) -> bool:
-        """Take the score of an epoch (NaN counts as no score); whether it is the best so far."""
+        """Take the score of an epoch, which is no improvement unless finite; whether it is the best so far."""
+        if not isfinite(score):
+            self.count += 1
+            return False
         self.count = self.count + 1 if score < self.best + self.tol else 0
         is_best = score > self.best
         if is_best:
@@ -245,9 +248,8 @@ class Training:
         self.t = t
         self.every = every
         self.n_steps = 0
-        self.best_theta: Array | None = None
-        if validate is not None and plan.early_stopping and plan.restore_best:
-            self.best_theta = self.objective.model.vector.copy()
+        self.restores_best = validate is not None and plan.early_stopping and plan.restore_best
+        self.best_theta: Array | None = None  # until an epoch has a score
         self.is_over = self.is_between_epochs = False
 
     @property
@@ -306,8 +308,11 @@ class Training:
             self.is_over = True
             return record
         is_best = self.patience.update(score if self.plan.early_stopping and score is not None else -loss)
-        if is_best and self.best_theta is not None:
-            self.best_theta[...] = self.objective.model.vector
+        if is_best and self.restores_best:
+            if self.best_theta is None:
+                self.best_theta = self.objective.model.vector.copy()
+            else:
+                self.best_theta[...] = self.objective.model.vector
         if not self.patience.at_end:
             return record
         self.is_over, what = self.schedule.plateau()
@@ -380,13 +385,14 @@ class Training:
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Continue the run whose `snapshot` this is."""
-        objective, write = self.objective, self.plan.device.write
+        objective, device = self.objective, self.plan.device
         self.load(snapshot["training"])
         self.patience.best = snapshot["best"]
-        write(snapshot["theta"], out=objective.theta.vector)
-        for vector, name in ((objective.model.vector, "model"), (self.best_theta, "best_theta")):
-            if snapshot[name] is not None:
-                write(snapshot[name], out=vector)
+        device.write(snapshot["theta"], out=objective.theta.vector)
+        if snapshot["model"] is not None:
+            device.write(snapshot["model"], out=objective.model.vector)
+        if snapshot["best_theta"] is not None:
+            self.best_theta = device.to_device_copy(snapshot["best_theta"])
         if self.batches.rows is not None:
             self.batches.rows[...] = snapshot["rows"]
         self.random_state.set_state(snapshot["random_state"])

@@ -192,7 +192,7 @@ def test_bad_weights(solver, sample_weight, message):
 def test_weights_that_leave_nothing_to_train_on_after_the_split():
     sample_weight = np.zeros(150)
     sample_weight[0] = 1
-    with pytest.raises(ValueError, match=r"sample_weight is zero for all rows.*validation_fraction=0.1"):
+    with pytest.raises(ValueError, match=r"sample_weight times class_weight\) is zero .*validation_fraction=0.1"):
         MLPRegressor(hidden_layer_sizes=(3,), early_stopping=True, random_state=0).fit(
             X_IRIS, Y_IRIS, sample_weight=sample_weight
         )
@@ -202,8 +202,8 @@ def test_weights_that_leave_nothing_to_train_on_after_the_split():
     ("validation_fraction", "message"),
     [
         (0, r"validation set is too small.*validation_fraction=0 of the 150 samples: 0 to validate"),
-        (0.01, r"validation set is too small.*samples: 2 to validate on and 148 .*at least 3"),
-        (0.999, r"training set is too small. Decrease 'validation_fraction'.*150 to validate on and 0 to train"),
+        (0.005, r"validation set is too small.*samples: 1 to validate on, of which there must be 2, and 149 to"),
+        (0.999, r"training set is too small. Decrease 'validation_fraction'.*150 to validate on.* and 0 to train"),
     ],
 )
 def test_a_validation_set_that_cannot_be_made(validation_fraction, message):

@@ -7,7 +7,16 @@ import sklearn
 from scipy.sparse import csr_array
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
-from sklearn.metrics import accuracy_score, log_loss, make_scorer, mean_absolute_error
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    log_loss,
+    make_scorer,
+    matthews_corrcoef,
+    mean_absolute_error,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler, scale
@@ -182,3 +191,129 @@ def test_an_unknown_score():
         MLPRegressor(**SMALL, scoring=scoring, early_stopping=True).fit(X_TRAIN, Y_TRAIN) for scoring in ("r2", None)
     )
     np.testing.assert_allclose(by_name.validation_scores_, by_default.validation_scores_)
+
+
+def nan_scorer(model, X, y):
+    return np.nan
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y", "rows", "scoring"),
+    [
+        (MLPRegressor, Y_TRAIN / 4, slice(1), None),  # R² of one row
+        (MLPRegressor, Y_TRAIN / 4, slice(1), "r2"),
+        (MLPClassifier, (Y_TRAIN > 4).astype(int), np.flatnonzero(Y_TRAIN > 4)[:9], "roc_auc"),
+        (MLPClassifier, Y_TRAIN, slice(50), nan_scorer),
+        (MLPClassifier, Y_TRAIN, slice(50), lambda *_: np.inf),
+    ],
+    ids=["R2", "r2", "roc_auc", "NaN", "inf"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+def test_a_score_that_is_not_finite_is_reported(estimator, y, rows, scoring):
+    model = estimator(**SMALL, scoring=scoring)
+    validation = {"X_val": X_TRAIN[rows], "y_val": y[rows]}
+    what = r"validation score of epoch 1 is (nan|inf): scoring=.* the (1|9|50) row\(s\) .* scoring='loss'"
+    with pytest.warns(UserWarning, match=what) as record:
+        model.fit(X_TRAIN, y, **validation)
+    assert sum("The validation score" in str(warning.message) for warning in record) == 1
+    assert not np.isfinite(model.validation_scores_).any()
+    plain = estimator(**SMALL).fit(X_TRAIN, y)
+    np.testing.assert_array_equal(model.coefs_[0], plain.coefs_[0])
+    with pytest.raises(ValueError, match=what):
+        model.set_params(early_stopping=True).fit(X_TRAIN, y, **validation)
+    np.testing.assert_array_equal(model.coefs_[0], plain.coefs_[0])
+
+
+def test_a_score_that_is_not_finite_is_no_improvement():
+    scores = iter([0.5, 0.6, np.nan, np.inf, 0.6, 0.7, *[np.nan] * 10])
+    model = MLPClassifier(**{**SMALL, "max_iter": 40}, early_stopping=True, n_iter_no_change=5)
+    model.set_params(scoring=lambda *_: next(scores))
+    at_epoch_6 = MLPClassifier(**SMALL).fit(X_TRAIN, Y_TRAIN, X_val=X_VAL, y_val=Y_VAL)
+    with pytest.warns(UserWarning, match="score of epoch 3 is nan.*does not count as an improvement"):
+        model.fit(X_TRAIN, Y_TRAIN, X_val=X_VAL, y_val=Y_VAL)
+    assert model.n_iter_ == 6 + 6
+    assert model.best_validation_score_ == 0.7
+    np.testing.assert_array_equal(model.coefs_[0], at_epoch_6.coefs_[0])
+
+
+def test_weights_without_a_score_are_not_restored():
+    def diverge(model, X, y):
+        raise AssertionError("predictions are not finite")
+
+    params = {"solver": "sgd", "learning_rate_init": 1e200, "early_stopping": True, "scoring": diverge}
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        MLPRegressor(hidden_layer_sizes=(5,), random_state=0, **params).fit(X_TRAIN, Y_TRAIN / 4)
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    [
+        lambda model, X, y: model.score(X, y),
+        make_scorer(lambda y, prediction: np.mean(y == prediction)),
+        "matthews_corrcoef",
+        "top_k_accuracy",
+        lambda model, X, y, **kwargs: model.score(X, y, **kwargs),
+        lambda model, X, y, sample_weight=None: model.score(X, y, sample_weight),
+    ],
+    ids=["callable", "make_scorer", "name", "top_k", "kwargs", "sample_weight"],
+)
+def test_weights_go_to_scorers_that_take_them(scoring, request):
+    weight = np.linspace(0, 3, 400)
+    model = MLPClassifier(**SMALL, class_weight={0: 5.0}, scoring=scoring)
+    model.fit(X_TRAIN, Y_TRAIN, X_val=X_VAL, y_val=Y_VAL, sample_weight_val=weight)
+    weight = weight * np.where(Y_VAL == 0, 5.0, 1.0)
+    case = request.node.callspec.id
+    if "callable" in case or "make_scorer" in case:
+        expected = model.score(X_VAL, Y_VAL)
+    elif "name" in case:
+        expected = matthews_corrcoef(Y_VAL, model.predict(X_VAL), sample_weight=weight)
+    elif "top_k" in case:
+        expected = top_k_accuracy_score(Y_VAL, model.predict_proba(X_VAL), sample_weight=weight)
+    else:
+        expected = model.score(X_VAL, Y_VAL, weight)
+    assert model.validation_scores_[-1] == pytest.approx(expected)
+
+
+def test_a_regressor_scored_by_a_metric_without_weights():
+    model = MLPRegressor(**SMALL, scoring="neg_max_error")
+    model.fit(X_TRAIN, Y_TRAIN / 4, np.ones(900), X_val=X_VAL, y_val=Y_VAL / 4, sample_weight_val=WEIGHT)
+    assert model.validation_scores_[-1] == -np.abs(model.predict(X_VAL) - Y_VAL / 4).max()
+
+
+@pytest.mark.parametrize(
+    ("scoring", "metric"), [("roc_auc", roc_auc_score), ("average_precision", average_precision_score)]
+)
+@pytest.mark.parametrize("n_labels", [2, 3])
+def test_scores_of_probabilities_for_several_labels(n_labels, scoring, metric):
+    labels = np.c_[Y_TRAIN > 4, Y_TRAIN % 2, Y_TRAIN < 2].astype(int)[:, :n_labels]
+    model = MLPClassifier(**SMALL, scoring=scoring).fit(X_TRAIN, labels, X_val=X_TRAIN[:300], y_val=labels[:300])
+    assert model.validation_scores_[-1] == pytest.approx(metric(labels[:300], model.predict_proba(X_TRAIN[:300])))
+    np.testing.assert_array_equal(model.classes_, np.arange(n_labels))
+
+
+@pytest.mark.parametrize("n", [90, 900])
+@pytest.mark.parametrize("kind", ["single row", "single rows", "many classes", "all different", "pair", "binary"])
+def test_the_split_trains_on_rows_of_rare_classes(kind, n):
+    y = {
+        "single row": np.r_[np.arange(n - 1) % 2, 2],
+        "single rows": np.r_[np.arange(n - 3) % 2, 2, 3, 4],
+        "many classes": np.arange(n) // 2,
+        "all different": np.arange(n),
+        "pair": np.r_[np.arange(n - 2) % 2, 2, 2],
+        "binary": np.r_[np.zeros(n - 1, int), 1],
+    }[kind]
+    seen = []
+    rows = np.arange(n)
+    X = np.c_[rows / n, rows % 7]
+    scorer = lambda model, X, y: seen.append((X, y)) or 0.5  # noqa: E731
+    model = MLPClassifier(**{**SMALL, "max_iter": 1}, early_stopping=True, scoring=scorer).fit(X, y)
+    rows_val = np.rint(seen[0][0][:, 0] * n).astype(int)
+    assert len(rows_val) == n // 10 == len(np.unique(rows_val))
+    np.testing.assert_array_equal(y[rows_val], seen[0][1])
+    assert model.t_ == n - n // 10
+    trained_on = np.setdiff1d(rows, rows_val)
+    if kind != "all different":
+        counts = np.bincount(y)
+        assert np.isin(np.flatnonzero(counts == 1), y[trained_on]).all()
+    if kind in ("single row", "single rows", "pair"):
+        assert abs(np.mean(y[rows_val] == 0) - 0.5) < 0.15  # stratified
