@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from functools import wraps
 from operator import is_not
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mlp._caller import is_nested, warn
 from sklearn_mlp._checks import about, check_arguments, check_arrays, on_gpu, to_host, validate_X
 from sklearn_mlp._fit import Fit
 from sklearn_mlp._model import Model, fitted_views
@@ -28,6 +30,23 @@ def solver_is_stochastic(estimator):
     return True
 
 
+def interruptible(fit):
+    """Decorate a `fit` so that an interrupt after the new model is in place is a warning."""
+
+    @wraps(fit)
+    def until_interrupted(self, *args, **kwargs):
+        before = vars(self).get("_model")
+        try:
+            return fit(self, *args, **kwargs)
+        except KeyboardInterrupt:
+            if vars(self).get("_model") is before or is_nested():
+                raise
+            warn("Training interrupted by user.")
+            return self
+
+    return until_interrupted
+
+
 class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
     """Multi-layer perceptron; a subclass finds the task and the loss for y."""
 
@@ -44,13 +63,17 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         device = resolve_device(self.device)
         check_arrays(device, **inputs._asdict())
         tasks = FitTasks(None if incremental else self, inputs.X, inputs.y, inputs.sample_weight)
-        before = dict(vars(self))
+        before, fit = dict(vars(self)), None
         # What is not finite is reported once, by an error or a warning that says what to do, not by NumPy in each step.
         with device.active(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
                 fit = Fit(self._snapshot(), device, inputs, tasks, known_classes, incremental, resume_from)
                 self._publish(fit.run(), vars(fit.mlp), before)
                 tasks.end()
+            except BaseException:
+                if fit is not None and vars(self).get("_model") is not fit.model:
+                    fit.history.undo()
+                raise
             finally:
                 device.release()
         return self
@@ -61,8 +84,10 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         The only writer of fitted attributes. What others have set on the estimator during the fit stays.
         """
         set_by_scorers = {name: value for name, value in snapshot.items() if before.get(name, snapshot) is not value}
-        vars(self).update(set_by_scorers | fitted)
-        for name in NOT_ALWAYS_THERE - fitted.keys():
+        gone = NOT_ALWAYS_THERE - fitted.keys()
+        # An interrupt comes before or after the update.
+        vars(self).update(set_by_scorers | dict.fromkeys(gone) | fitted)
+        for name in gone:
             vars(self).pop(name, None)
 
     def _snapshot(self):
@@ -73,7 +98,7 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
 
     def _validate_changed_params(self):
         # To validate 40 parameters takes longer than to train on a small batch: it is done when one of them changes.
-        validated = getattr(self, "_training_state", {}).get("parameters")
+        validated = (getattr(self, "_training_state", None) or {}).get("parameters")
         if validated is None or any(map(is_not, self._parameter_values(), validated)):
             self._validate_params()
 
@@ -133,6 +158,8 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         state = {**super().__getstate__(), "_sklearn_mlp_version": __version__}
         if "_model" in state:
             state["_model"] = state["_model"].state()
+            # `partial_fit` appends to the lists; a copy has its own.
+            state |= {name: list(value) for name, value in state.items() if isinstance(value, list)}
         return state
 
     def __setstate__(self, state):

@@ -1,8 +1,8 @@
 """Checks of parameters and data that go beyond the constraints on a single parameter."""
 
 import re
-import warnings
 from contextlib import contextmanager
+from difflib import get_close_matches
 from math import ceil
 from numbers import Integral
 
@@ -14,13 +14,29 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklearn_mlp._caller import warn
 from sklearn_mlp.core.activations import ACTIVATIONS
 
+# Options under the names that they have elsewhere, where these are not similar.
+SYNONYMS = {
+    "swish": ["silu"],
+    "sigmoid": ["logistic"],
+    "linear": ["identity"],
+    "auc": ["roc_auc"],
+    "mse": ["squared_error", "neg_mean_squared_error"],
+    "mae": ["absolute_error", "neg_mean_absolute_error"],
+    "rmse": ["neg_root_mean_squared_error"],
+    "cross_entropy": ["log_loss"],
+    "pinball": ["quantile"],
+}
 
-def warn(message, category=UserWarning):
-    # The warning is attributed to this package, not to the caller: filters with module="sklearn", common in scripts for
-    # scikit-learn, match its name as well.
-    warnings.warn(message, category, stacklevel=1)
+
+def suggest(name, options):
+    """A sentence with the option that is probably meant by `name`; empty if there is none."""
+    name = str(name).lower()
+    likely = [option for option in SYNONYMS.get(name, ()) if option in options]
+    likely += get_close_matches(name, options, n=1)
+    return f" Did you mean {likely[0]!r}?" if likely else ""
 
 
 @contextmanager
@@ -207,7 +223,8 @@ def check_activation(activation, n_hidden):
     names = list(activation)
     unknown = [name for name in names if name not in ACTIVATIONS]
     if unknown:
-        raise ValueError(f"activation has {unknown[0]!r}, which is none of {sorted(ACTIVATIONS)}.")
+        advice = suggest(unknown[0], ACTIVATIONS)
+        raise ValueError(f"activation has {unknown[0]!r}, which is none of {sorted(ACTIVATIONS)}.{advice}")
     if len(names) != n_hidden:
         raise ValueError(
             f"activation={activation!r} has {len(names)} names, but there are {n_hidden} hidden layers. Pass one name "

@@ -10,6 +10,7 @@ from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 
+from sklearn_mlp._caller import is_nested, warn
 from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
 from sklearn_mlp._checks import (
     about,
@@ -19,7 +20,6 @@ from sklearn_mlp._checks import (
     validate_X,
     validate_X_y,
     validate_y,
-    warn,
 )
 from sklearn_mlp._history import History
 from sklearn_mlp._model import Model, fitted_views, parameter_attributes
@@ -109,16 +109,16 @@ class Fit:
         with about("sample_weight"):
             self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
         with about("y"):
-            y, self.task, self.loss, class_weight = mlp._learn_task(
+            y, self.task, self.loss, self.class_weight = mlp._learn_task(
                 y, self.weight_of_user, known_classes, device, self.incremental
             )
             self.target = self._encode(y)
         self.plan = make_plan(mlp, device, dtype, self.task, self.loss, self.incremental)
         with about("class_weight"):
             self.class_weights = None
-            if class_weight is not None:
-                self.class_weights = self.task.class_weights(class_weight, device.to_host(self.target))
-        self.sample_weight = self._weigh(self.target, self.weight_of_user)
+            if self.class_weight is not None:
+                self.class_weights = self.task.class_weights(self.class_weight, device.to_host(self.target))
+        self.sample_weight = self._weigh(self.target, self.weight_of_user, "y")
         self.loss_unit = 1.0
         if self.task.standardizes:
             self.loss_unit = float(np.mean(self.task.scale**self.loss.unit_power))
@@ -141,7 +141,7 @@ class Fit:
                 y_of_task = task.read(y, device)
                 task.check(y_of_task)
                 target = self._encode(y_of_task)
-            self.validation_set = ValidationSet(X, y, target, self._weigh(target, weight), None)
+            self.validation_set = ValidationSet(X, y, target, self._weigh(target, weight, "y_val"), None)
             self.data |= {"X_val": X, "y_val": y, "sample_weight_val": self.validation_set.sample_weight}
         elif self.plan.early_stopping:
             self.rows, rows_val = self._split_rows()
@@ -165,10 +165,23 @@ class Fit:
             self.loss.check_domain(self.device.to_host(target.min()))
         return target
 
-    def _weigh(self, target, sample_weight):
+    def _weigh(self, target, sample_weight, name):
+        """The weights of the rows of y or y_val, as `name` says."""
         if self.class_weights is None:
             return sample_weight
-        return self.task.weigh(self.class_weights, self.device.to_host(target), sample_weight, self.dtype)
+        weight = self.task.weigh(self.class_weights, self.device.to_host(target), sample_weight, self.dtype)
+        total = weight.sum()
+        if total == 0:
+            raise ValueError(
+                f"class_weight={self.class_weight} gives all rows of {name} a weight of zero, with which they have no "
+                "effect. Give one of their classes a positive weight, or drop them."
+            )
+        if not isfinite(total):
+            raise ValueError(
+                f"class_weight={self.class_weight} times sample_weight is not finite in {self.dtype}, or its sum over "
+                f"the rows of {name} is not. Divide the weights by a constant."
+            )
+        return weight
 
     # -- where training begins -----------------------------------------------------------------------------------------
 
@@ -182,7 +195,7 @@ class Fit:
         if checkpoint is not None:
             random_state = checkpoint["random_state"]
         elif self.incremental and self.continues:
-            state = getattr(mlp, "_training_state", {})
+            state = getattr(mlp, "_training_state", None) or {}
             if state.get("solver") == plan.solver:
                 self.solver_state = state["training"]
                 random_state = state["random_state"] if state["seed"] == plan.random_state else None
@@ -262,7 +275,7 @@ class Fit:
             asked_to_stop = training.run(history.add_epoch, tasks.epoch_begins, tasks.epoch_ends, history.n_iter_)
         except KeyboardInterrupt:
             asked_to_stop = True
-            warn("Training interrupted by user.")
+            _keep_what_is_trained()
         if history.n_iter_ and not isfinite(history.loss_):
             if training.best_theta is None:
                 raise ValueError(NON_FINITE)
@@ -286,11 +299,10 @@ class Fit:
         try:
             epoch = training.epoch()
         except KeyboardInterrupt:
-            warn("Training interrupted by user.")
+            _keep_what_is_trained()
         else:
             if not (isfinite(epoch.loss) and np.isfinite(self.device.to_host(training.model)).all()):
                 raise ValueError(NON_FINITE)
-            # Last of all: the estimator has the same lists.
             self.history.add_epoch(epoch)
         seed = self.plan.random_state if isinstance(self.plan.random_state, Integral) else None
         return self._fitted(self._to_host(training.model)) | {
@@ -319,7 +331,7 @@ class Fit:
         try:
             result = minimize_lbfgs(self.plan, data, objective, iteration_ends)
         except KeyboardInterrupt:
-            warn("Training interrupted by user.")
+            _keep_what_is_trained()
         else:
             history.loss_ = self.loss_unit * float(result.fun)
             if not isfinite(history.loss_):
@@ -388,6 +400,13 @@ class Fit:
 
     def _identity(self):
         return identity(self.mlp, self.device, **self.data)
+
+
+def _keep_what_is_trained():
+    """Let an interrupt end the fit that the user has called, with a warning, but not one within a search."""
+    if is_nested():
+        raise
+    warn("Training interrupted by user.")
 
 
 def _pack_parameters(views, slots, dtype):

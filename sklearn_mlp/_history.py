@@ -48,6 +48,12 @@ class History:
         self.best_loss_ = past.get("best_loss_") if incremental else None
         self.best_validation_score_ = past.get("best_validation_score_") if incremental else None
         self.n_iter_ = 0
+        self._past = [(each, len(each)) for each in vars(self).values() if isinstance(each, list)]
+
+    def undo(self):
+        """Remove what has been appended to the lists of the estimator."""
+        for values, length in self._past:
+            del values[length:]
 
     def add_epoch(self, epoch):
         """Record an epoch of a stochastic solver, and print it."""

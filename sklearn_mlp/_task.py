@@ -13,7 +13,8 @@ from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-from sklearn_mlp._checks import on_gpu, to_host, warn
+from sklearn_mlp._caller import warn
+from sklearn_mlp._checks import on_gpu, to_host
 
 
 class Labelled(NamedTuple):
@@ -146,8 +147,8 @@ class _Classification(_Task):
                 weights[-1][present] = compute_class_weight(of_column, classes=present, y=codes)
             else:
                 weights.append(compute_class_weight(of_column, classes=classes, y=classes))
-        if not all((of_column >= 0).all() for of_column in weights):
-            raise ValueError(f"class_weight={class_weight} has weights that are negative or not numbers.")
+        if not all((np.isfinite(of_column) & (of_column >= 0)).all() for of_column in weights):
+            raise ValueError(f"class_weight={class_weight} has weights that must be finite and not negative.")
         return weights
 
     def weigh(self, class_weights, target, sample_weight, dtype):

@@ -5,13 +5,13 @@ from dataclasses import KW_ONLY
 from numbers import Real
 
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mlp._base import BaseMLP, solver_is_stochastic
+from sklearn_mlp._base import BaseMLP, interruptible, solver_is_stochastic
 from sklearn_mlp._docstrings import documented
 from sklearn_mlp._fit import Inputs, Problem
-from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, declares_parameters, parameter
+from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, Names, declares_parameters, parameter
 from sklearn_mlp._plan import check_standardize_target, quantile_levels, regression_loss
 from sklearn_mlp._task import regression_task
 from sklearn_mlp.core.losses import REGRESSION_LOSSES
@@ -121,10 +121,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     0.3...
     """
 
-    loss: str = parameter(
-        "squared_error",
-        StrOptions(set(REGRESSION_LOSSES)),
-    )
+    loss: str = parameter("squared_error", Names(set(REGRESSION_LOSSES)))
     hidden_layer_sizes: int | Sequence[int] = HIDDEN_LAYER_SIZES
     activation: str | Sequence[str] = ACTIVATION
     _: KW_ONLY
@@ -133,6 +130,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     tweedie_power: float = parameter(1.5, Interval(Real, 1, 2, closed="neither"))
     standardize_target: bool = parameter(False, "boolean")
 
+    @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
@@ -161,6 +159,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._fit(inputs, resume_from=resume_from)
 
     @available_if(solver_is_stochastic)
+    @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
     def partial_fit(self, X, y, sample_weight=None):
