@@ -270,7 +270,8 @@ def random_state_from(state):
 def split_rows(n_samples, codes, validation_fraction, random_state):
     """Row indices to train on and to validate on, with the split that scikit-learn draws from the same random state.
 
-    The split is stratified where every class has enough rows. A row that is the only one of its class is trained on.
+    The split is stratified where every class has enough rows. With more than two classes, the only row of a class is
+    trained on.
 
     Parameters
     ----------
@@ -278,6 +279,13 @@ def split_rows(n_samples, codes, validation_fraction, random_state):
         The class of each row, to stratify by.
     """
     n_val = ceil(validation_fraction * n_samples)
+    counts = [] if codes is None else np.bincount(codes)
+    if len(counts) == 2 and counts.min() == 1:
+        raise ValueError(
+            "The least populated classes in y have only 1 member, which cannot be both in the training and in the "
+            f"validation set of early_stopping=True. Classes with too few members are: [{str(counts[1] == 1)!r}]. Add "
+            "samples of this class, pass X_val and y_val, or set early_stopping=False."
+        )
     if n_val < 2 or n_val == n_samples:
         what, remedy = ("validation", "Increase") if n_val < 2 else ("training", "Decrease")
         raise ValueError(
@@ -288,7 +296,6 @@ def split_rows(n_samples, codes, validation_fraction, random_state):
     rows = np.arange(n_samples)
     if codes is None:
         return train_test_split(rows, test_size=n_val, random_state=random_state)
-    counts = np.bincount(codes)
     is_single = counts[codes] == 1
     if n_samples - np.count_nonzero(is_single) <= n_val:
         is_single[:] = False  # there are too few others

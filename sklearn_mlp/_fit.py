@@ -30,6 +30,7 @@ from sklearn_mlp._plan import (
     schedule_needs_max_iter,
     training_dtype,
 )
+from sklearn_mlp._scales import check_same_scale, check_scale
 from sklearn_mlp._validation_set import ValidationSet, make_validation
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.parameters import draw, empty_parameters
@@ -105,6 +106,8 @@ class Fit:
         mlp, device = self.mlp, self.device
         with about("X", "y"):
             self.X, self.y = X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not self.continues)
+        if not self.incremental:
+            check_scale(X, device, getattr(mlp, "feature_names_in_", None))
         self.dtype = dtype = training_dtype(mlp, mlp.coefs_[0] if self.continues else X)
         with about("sample_weight"):
             self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
@@ -135,6 +138,7 @@ class Fit:
                 y = validate_y(inputs.y_val, device)
             with about("X_val", "y_val"):
                 check_consistent_length(X, y)
+            check_same_scale(self.X, X, device, getattr(mlp, "feature_names_in_", None))
             with about("sample_weight_val"):
                 weight = validate_weight(inputs.sample_weight_val, X.shape[0], self.dtype, device)
             with about("y_val"):
@@ -285,13 +289,14 @@ class Fit:
                 f"learning_rate_init={plan.learning_rate_init}.",
                 ConvergenceWarning,
             )
-        elif not (training.is_over or asked_to_stop or training.schedule.has_end):
+        is_over = training.is_over or training.schedule.has_end
+        if not (is_over or asked_to_stop or history.has_flattened()):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({plan.max_iter}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
             )
-        return self._finished(training.model, training.objective)
+        return self._finished(training.model, training.objective, is_over)
 
     def _run_partial_fit(self, training):
         if self.solver_state is not None:
@@ -328,6 +333,7 @@ class Fit:
                 tasks.epoch_begins()
 
         tasks.epoch_begins()
+        is_over = False
         try:
             result = minimize_lbfgs(self.plan, data, objective, iteration_ends)
         except KeyboardInterrupt:
@@ -336,9 +342,10 @@ class Fit:
             history.loss_ = self.loss_unit * float(result.fun)
             if not isfinite(history.loss_):
                 raise ValueError(NON_FINITE)
+            is_over = result.status == 0
             if result.status not in (0, STOPPED_BY_CALLBACK):
                 self._warn_about_lbfgs(result)
-        return self._finished(objective.theta.vector, objective)
+        return self._finished(objective.theta.vector, objective, is_over)
 
     def _warn_about_lbfgs(self, result):
         n_iter, max_iter = self.history.n_iter_, self.plan.max_iter
@@ -353,15 +360,17 @@ class Fit:
 
     # -- results -------------------------------------------------------------------------------------------------------
 
-    def _finished(self, vector, objective):
+    def _finished(self, vector, objective, is_over):
+        """The fitted attributes; `is_over` is whether training has ended by itself, before `max_iter`."""
         theta = self._to_host(vector)
         if not np.isfinite(theta.vector).all():
             raise ValueError(NON_FINITE)
-        if is_regressor(self.mlp) and self.history.loss_ is not None:
+        # A classifier that has not converged has a warning already.
+        if self.history.loss_ is not None and (is_over or is_regressor(self.mlp)):
             rows = slice(None) if self.rows is None else self.rows
             weight = None if self.sample_weight is None else self.sample_weight[rows]
             target = self.device.to_host(self.target)[rows]
-            self.task.check_scale(self.history.loss_, objective, self.loss, target, weight)
+            self.task.check_loss(self.history.loss_, objective, self.loss, target, weight)
         return self._fitted(theta)
 
     def _to_host(self, vector, copy=False):

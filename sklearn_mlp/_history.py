@@ -84,6 +84,17 @@ class History:
             self.best_loss_ = loss if self.best_loss_ is None else min(loss, self.best_loss_)
         self.n_iter_ += 1
 
+    def has_flattened(self):
+        """Whether the training loss, which stopping depends on, has all but stopped falling.
+
+        In the last tenth of the epochs, and at least ten, it has fallen by less than 1 % of the whole fall.
+        """
+        last = max(10, self.n_iter_ // 10)
+        if self.plan.early_stopping or self.n_iter_ <= 2 * last:
+            return False
+        curve = self.loss_curve_[-self.n_iter_ :]
+        return curve[-1 - last] - curve[-1] < 0.01 * (curve[0] - curve[-1])
+
     def state(self):
         """The record as fitted attributes; the lists are those in use."""
         return {name: getattr(self, name) for name in ATTRIBUTES if name != "loss_" or self.loss_ is not None}

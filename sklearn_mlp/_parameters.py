@@ -95,7 +95,7 @@ class SharedParameters(BaseEstimator):
     max_grad_norm: float | None = parameter(None, Interval(Real, 0, None, closed="neither"), None)
     scoring: str | Callable[..., float] | None = parameter(
         None,
-        Names({*get_scorer_names(), "loss"}, "'loss', a name in sklearn.metrics.get_scorer_names()"),
+        Names({*get_scorer_names(), "loss"}, "'loss', one of sklearn.metrics.get_scorer_names()"),
         callable,
         None,
     )

@@ -151,6 +151,20 @@ class _Classification(_Task):
             raise ValueError(f"class_weight={class_weight} has weights that must be finite and not negative.")
         return weights
 
+    def check_loss(self, loss_value, objective, loss, target, sample_weight):
+        """Warn if the network has learned no more than the frequencies of the classes."""
+        columns = self._codes(target)
+        counts = [np.bincount(codes, sample_weight, len(classes)) for classes, codes in columns]
+        of_frequencies = sum(loss.of_frequencies(of_column / of_column.sum()) for of_column in counts)
+        several = any(np.count_nonzero(of_column) > 1 for of_column in counts)
+        if several and loss_value > 0.999 * of_frequencies:
+            warn(
+                f"The training loss, {loss_value:.3g}, is not lower than the {of_frequencies:.3g} of predicting the "
+                "frequencies of the classes for each row. Scale the columns of X to about unit variance, or change "
+                "learning_rate_init, alpha or max_iter.",
+                ConvergenceWarning,
+            )
+
     def weigh(self, class_weights, target, sample_weight, dtype):
         """`sample_weight` times the weight of each sample's classes."""
         columns = zip(class_weights, self._codes(target), strict=True)
@@ -343,7 +357,7 @@ class Real(_Task):
         theta.W[-1][...] /= self.scale
         theta.b[-1][...] = (theta.b[-1] - self.mean) / self.scale
 
-    def check_scale(self, loss_value, objective, loss, target, sample_weight):
+    def check_loss(self, loss_value, objective, loss, target, sample_weight):
         """Warn if the scale of y is the likely reason why the network has not learned from the rows of `target`."""
         if self.standardizes:
             return

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import xlogy
 
 from sklearn_mlp.core.activations import OUT_ACTIVATIONS
 from sklearn_mlp.devices import Device, Kernel, resolve_kernel
@@ -93,6 +94,11 @@ class LogLoss(Loss):
     def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
         return (self.smoothing,) if self.smoothing else ()
 
+    def of_frequencies(self, p: Array) -> float:
+        """The mean loss if p, the frequencies of the classes, is predicted for each row."""
+        p = (1 - self.smoothing) * p + self.smoothing / len(p)
+        return float(-xlogy(p, p).sum())
+
 
 @dataclass(frozen=True)
 class FocalLoss(Loss):
@@ -108,6 +114,10 @@ class FocalLoss(Loss):
 
     def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
         return (self.gamma,)
+
+    def of_frequencies(self, p: Array) -> float:
+        """As `LogLoss.of_frequencies`."""
+        return float(-((1 - p) ** self.gamma * xlogy(p, p)).sum())
 
 
 # -- regression --------------------------------------------------------------------------------------------------------
