@@ -89,7 +89,10 @@ def _convert(scope, operator, container):
 
 
 def _targets(o, mlp, Z):
-    Z = o.Exp(Z) if mlp.out_activation_ == "exp" else Z
+    if mlp.out_activation_ == "exp":
+        return o.Exp(Z)
+    if mlp.out_activation_ == "logistic":
+        return o.Sigmoid(Z)
     if mlp._model.task.levels is not None:
         return o.TopK(Z, o.whole([mlp.n_outputs_]), largest=0)[0]
     return Z

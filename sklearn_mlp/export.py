@@ -119,7 +119,7 @@ def to_torch(estimator):
     class Output(nn.Module):
         def forward(self, Z):
             if not is_classifier(mlp):
-                Z = Z.exp() if mlp.out_activation_ == "exp" else Z
+                Z = {"exp": Z.exp, "logistic": Z.sigmoid}.get(mlp.out_activation_, lambda: Z)()
                 Z = Z.sort(dim=1).values if mlp._model.task.levels is not None else Z
                 return Z.ravel() if mlp.n_outputs_ == 1 else Z
             if isinstance(mlp.classes_, list):

@@ -48,6 +48,7 @@ REGRESSIONS = {
     "standardised": ({"standardize_target": True}, Y_DIABETES),
     "quantiles": ({"loss": "quantile", "quantile": (0.1, 0.5, 0.9)}, Y_DIABETES / 50),
     "exp": ({"loss": "poisson"}, Y_DIABETES / 50),
+    "logistic": ({"loss": "log_loss"}, np.column_stack([Y_DIABETES, 400 - Y_DIABETES]) / 400),
 }
 labels = pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
 regressions = pytest.mark.parametrize(("params", "y"), REGRESSIONS.values(), ids=REGRESSIONS)
