@@ -220,6 +220,7 @@ def _with_transformers(container):
 
 
 def _as_transformer(step):
+    step = getattr(step, "best_estimator_", step)
     if isinstance(step, (MLPClassifier, MLPRegressor)):
         return HiddenLayer(step)
     if isinstance(step, Pipeline):

@@ -250,6 +250,7 @@ CLASSIFIERS = {
     "hidden layer": HIDDEN,
     "hidden layer, to another": make_pipeline(StandardScaler(), mlp(), LogisticRegression()),
     "hidden layer, search": GridSearchCV(HIDDEN, {"mlpclassifier-1__alpha": [1.0]}, cv=2),
+    "hidden layer of a search": make_pipeline(GridSearchCV(mlp(), {"alpha": [1.0]}, cv=2), LogisticRegression()),
     "hidden layer, vote": VotingClassifier([("a", HIDDEN), MEMBERS[2]], voting="soft", flatten_transform=False),
     "hidden layer, columns": make_pipeline(
         make_column_transformer((mlp(), [0, 1, 2]), (HIDDEN, [2, 3]), ("passthrough", [4])), mlp()
