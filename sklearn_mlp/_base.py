@@ -6,6 +6,7 @@ from functools import wraps
 from operator import is_not
 
 import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
@@ -47,7 +48,7 @@ def interruptible(fit):
     return until_interrupted
 
 
-class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
+class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters, ABC):
     """Multi-layer perceptron; a subclass finds the task and the loss for y."""
 
     @abstractmethod
@@ -107,10 +108,56 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
 
     # -- predict -----------------------------------------------------------------------------------------------------
 
-    def _predict(self, X, decode):
+    def transform(self, X):
+        """Compute the output of the last hidden layer.
+
+        It is the one that predictions are computed from: without dropout, and with the running statistics of
+        ``normalization="batch"``. In a pipeline, a network that is not the last step is fitted to y, and transforms X
+        for the next step.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        A : ndarray of shape (n_samples, n_units)
+            The output of the units of the last hidden layer, in the precision of the model.
+
+        Raises
+        ------
+        ValueError
+            If the network has no hidden layer.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn.model_selection import train_test_split
+        >>> from sklearn.neighbors import KNeighborsClassifier
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+        >>> network = MLPClassifier((30,), early_stopping=True, random_state=0)
+        >>> model = make_pipeline(StandardScaler(), network, KNeighborsClassifier())
+        >>> model.fit(X_train, y_train).score(X_test, y_test)
+        0.9...
+        >>> model[:-1].transform(X_test).shape
+        (450, 30)
+        """
+        return self._predict(X, lambda task, output, device: output, hidden=True)
+
+    @property
+    def _n_features_out(self):
+        return len(self.coefs_[-1]) if len(self.coefs_) > 1 else 0
+
+    def _predict(self, X, decode, hidden=False):
         """What `decode` makes, on the device, of the task, the output of the network for X, and the device.
 
-        The output is of shape (n_samples, n_outputs), probabilities or expected values; it is where X is.
+        The output is of shape (n_samples, n_outputs), probabilities or expected values, or with `hidden` that of the
+        last hidden layer; it is where X is.
         """
         snapshot = self._snapshot()
         model = vars(snapshot).get("_model")
@@ -121,7 +168,7 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         with device.active(), np.errstate(over="ignore", invalid="ignore"):
             with about("X"):
                 X = validate_X(snapshot, X, device, reset=False)
-            output = model.output(device, fitted_views(snapshot), X)
+            output = model.output(device, fitted_views(snapshot), X, hidden)
             # The sum is finite, unless it overflows, where all of them are.
             if not (device.to_host(np.isfinite(output.sum())) or device.to_host(np.isfinite(output).all())):
                 raise ValueError(
@@ -181,4 +228,5 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

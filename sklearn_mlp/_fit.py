@@ -166,7 +166,7 @@ class Fit:
     def _encode(self, y):
         target = self.task.encode(y, self.dtype, self.device)
         if is_regressor(self.mlp):
-            self.loss.check_domain(self.device.to_host(target.min()))
+            self.loss.check_domain(*(self.device.to_host(end) for end in (target.min(), target.max())))
         return target
 
     def _weigh(self, target, sample_weight, name):

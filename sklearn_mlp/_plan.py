@@ -153,7 +153,7 @@ def check_standardize_target(mlp, loss, incremental):
         )
     if loss.out_activation != "identity":
         raise ValueError(
-            f"standardize_target=True is not for loss={mlp.loss!r}, which takes y as it is and predicts exp(z). "
+            f"standardize_target=True is not for loss={mlp.loss!r}, which takes y as it is. "
             "Use standardize_target=False, or loss='squared_error'."
         )
 

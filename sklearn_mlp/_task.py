@@ -359,7 +359,7 @@ class Real(_Task):
 
     def check_loss(self, loss_value, objective, loss, target, sample_weight):
         """Warn if the scale of y is the likely reason why the network has not learned from the rows of `target`."""
-        if self.standardizes:
+        if self.standardizes or self.out_activation == "logistic":  # y is between 0 and 1
             return
         mean, deviation = _mean_and_deviation(target, sample_weight)
         if self.out_activation == "exp":

@@ -36,7 +36,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     $essentials
 
-    loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson', 'gamma', 'tweedie'}, \
+    loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson', 'gamma', 'tweedie', 'log_loss'}, \
             default='squared_error'
         Loss of a sample, with z the output of the network before the output activation.
 
@@ -48,6 +48,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         - 'gamma': half the gamma deviance of y > 0 from the prediction ``exp(z)``.
         - 'tweedie': half the Tweedie deviance with power `tweedie_power` from the prediction ``exp(z)``, for y >= 0
           with many zeros.
+        - 'log_loss': the cross-entropy ``-y * log(p) - (1 - y) * log(1 - p)`` of 0 <= y <= 1, such as rates or soft
+          labels, and the prediction ``p = 1 / (1 + exp(-z))``.
 
     huber_delta : float, default=1.0
         Error, in the units of y, at which 'huber' changes from quadratic to linear. Ignored by other losses.
@@ -84,7 +86,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The mean and the standard deviation of y. Only defined with ``standardize_target=True``.
 
     out_activation_ : str
-        Activation of the output layer: 'exp' for the losses 'poisson', 'gamma' and 'tweedie', 'identity' otherwise.
+        Activation of the output layer: 'exp' for the losses 'poisson', 'gamma' and 'tweedie', 'logistic' for
+        'log_loss', 'identity' otherwise.
 
     $attributes
 
@@ -142,7 +145,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The input data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma'.
+            Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma', ``0 <= y <= 1`` for
+            'log_loss'.
 
         $fit_parameters
 
@@ -173,7 +177,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The input data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma'.
+            Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma', ``0 <= y <= 1`` for
+            'log_loss'.
 
         $partial_fit_weight
 

@@ -84,7 +84,8 @@ PARAMETERS = {
 LOSSES = {
     MLPClassifier: ["log_loss", "focal", "hinge", None],
     MLPRegressor: [
-        *["squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie", "log_cosh", None]
+        *["squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie", "log_loss"],
+        *["log_cosh", None],
     ],
 }
 

@@ -314,3 +314,12 @@ def test_15_predictions_depend_on_what_was_fitted(mlp):
     before = clf.predict_proba(X)
     after = clf.set_params(activation="tanh").predict_proba(X)
     assert (np.abs(after - before).max() == 0) == (mlp is ours)
+
+
+@both
+def test_16_a_network_is_a_transformer(mlp):
+    X, y = CANCER
+    clf = mlp.MLPClassifier((5, 3), random_state=0, max_iter=5).fit(X, y)
+    assert hasattr(clf, "transform") == (mlp is ours)
+    if mlp is ours:
+        assert clf.transform(X).shape == (len(X), 3)
