@@ -4,13 +4,16 @@ A file consists of a line with the name of the format, the SHA-256 of the remain
 the arrays, one of which contains everything else as JSON. It contains no code.
 """
 
+import errno
 import io
 import json
 import os
-import uuid
+import re
+from contextlib import suppress
 from hashlib import sha256
 from numbers import Real
 from pathlib import Path
+from uuid import uuid4
 
 import joblib
 import numpy as np
@@ -19,8 +22,31 @@ from sklearn_mlp._checks import to_host
 
 FORMAT = b"sklearn_mlp checkpoint 1\n"
 N_SAMPLED_ROWS = 1000
+ABANDONED_AFTER = 3600  # seconds without a change of a temporary file
 # Parameters that affect where training runs, what it prints and when it ends, but not the result of an epoch.
 MAY_DIFFER = {"device", "verbose", "warm_start", "max_iter", "max_fun"}
+
+
+def prepare(path):
+    """Raise an error if `path` cannot be written, and remove the temporary files that killed processes have left.
+
+    A temporary file that is younger than an hour can be in use by another process.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    try:
+        _write_durably(temporary, [FORMAT])
+        now = temporary.stat().st_mtime  # of the file system, whose clock may be another one
+    finally:
+        temporary.unlink(missing_ok=True)
+    ours = re.compile(re.escape(path.name) + r"\.[0-9a-f]{32}\.tmp")
+    for file in path.parent.iterdir():
+        if ours.fullmatch(file.name):
+            with suppress(OSError):
+                if now - file.stat().st_mtime > ABANDONED_AFTER:
+                    file.unlink()
 
 
 def write_checkpoint(path, content):
@@ -30,13 +56,9 @@ def write_checkpoint(path, content):
     buffer = io.BytesIO()
     np.savez(buffer, tree=np.frombuffer(tree, np.uint8), **{str(i): array for i, array in enumerate(arrays)})
     payload = buffer.getbuffer()
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary(path)
     try:
-        with open(temporary, "xb") as file:
-            file.write(FORMAT + sha256(payload).digest())
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_durably(temporary, [FORMAT, sha256(payload).digest(), payload])
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,12 +71,15 @@ def write_checkpoint(path, content):
             os.close(folder)
 
 
-def remove_leftovers(path):
-    """Remove the temporary files of interrupted writes to `path`."""
-    prefix = f"{path.name}."
-    for file in path.parent.iterdir():
-        if file.name.startswith(prefix) and file.name.endswith(".tmp"):
-            file.unlink(missing_ok=True)
+def _temporary(path):
+    return path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+
+
+def _write_durably(path, chunks):
+    with open(path, "xb") as file:
+        file.writelines(chunks)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_checkpoint(path):

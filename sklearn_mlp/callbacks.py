@@ -9,10 +9,11 @@ from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_mlp._checkpoint import remove_leftovers, write_checkpoint
+from sklearn_mlp._checkpoint import prepare, write_checkpoint
 from sklearn_mlp._checks import warn
 
 __all__ = ["Checkpoint", "StopWhen", "TimeLimit"]
@@ -30,7 +31,8 @@ class Checkpoint:
     Parameters
     ----------
     path : str or path-like
-        The file. ``{task}`` is replaced by the numbers of the task of the fit and of its parent tasks, such as '0-0-3'
+        The file; relative to the working directory at the start of the fit. If it is a symbolic link, its target is
+        replaced. ``{task}`` is replaced by the numbers of the task of the fit and of its parent tasks, such as '0-0-3'
         in a search, whose fits would otherwise overwrite each other's files.
 
     every : int, default=1
@@ -42,7 +44,7 @@ class Checkpoint:
     Raises
     ------
     OSError
-        At the start of the fit, if the folder is not writable. If a later checkpoint cannot be written, a warning is
+        At the start of the fit, if `path` cannot be written. If a later checkpoint cannot be written, a warning is
         issued, the earlier checkpoints are kept and training continues.
     ValueError
         If solver='lbfgs', or in a search if `path` does not contain ``{task}``.
@@ -88,21 +90,21 @@ class Checkpoint:
                 "Checkpoint is for sklearn_mlp's MLPClassifier and MLPRegressor with a stochastic solver, not for "
                 f"{estimator}. Set it on the MLP itself, and use another solver than 'lbfgs'."
             )
-        path = self._path(context)
-        if "{task}" not in str(self.path) and not all(task.sequential_subtasks for task in _lineage(context)):
+        task = "-".join(str(above.task_id) for above in reversed(_lineage(context)))
+        path = Path(os.path.realpath(os.fsdecode(self.path).replace("{task}", task)))
+        if "{task}" not in os.fsdecode(self.path) and not all(task.sequential_subtasks for task in _lineage(context)):
             raise ValueError(
                 f"Checkpoint({str(self.path)!r}) would be overwritten by each fit of the search. Put {{task}} into the "
                 f"path, for example {str(path.with_stem(path.stem + '-{task}'))!r}."
             )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(path)
-            write_checkpoint(path.with_name(f"{path.name}.test"), {})
-            path.with_name(f"{path.name}.test").unlink()
+            prepare(path)
         except OSError as error:
             raise type(error)(
-                error.errno, f"Checkpoint cannot write to the folder of its path ({error.strerror})", str(path)
+                error.errno, f"Checkpoint cannot write to its path ({error.strerror})", str(path)
             ) from error
+        # Kept on the context, since several fits can share a callback.
+        vars(context).setdefault("checkpoints", {})[self] = SimpleNamespace(path=path, is_written=True)
 
     def on_fit_task_begin(self, estimator, context):
         """Do nothing."""
@@ -110,17 +112,14 @@ class Checkpoint:
     def on_fit_task_end(self, estimator, context):
         is_epoch = not hasattr(context, "snapshot")
         fit = context.parent if is_epoch else context
-        if is_epoch:
-            fit.is_saved = (context.task_id + 1) % self.every == 0
-        if (fit.is_saved if is_epoch else not getattr(fit, "is_saved", True)) and (content := fit.snapshot()):
-            self._write(self._path(fit), content)
+        file = fit.checkpoints[self]
+        is_due = (context.task_id + 1) % self.every == 0 if is_epoch else not file.is_written
+        file.is_written = is_due
+        if is_due and (content := fit.snapshot()):
+            self._write(file.path, content)
 
     def teardown(self, estimator, context):
         """Do nothing."""
-
-    def _path(self, fit):
-        task = "-".join(str(above.task_id) for above in reversed(_lineage(fit)))
-        return Path(str(self.path).replace("{task}", task))
 
     def _write(self, path, content):
         kept = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, self.keep))]

@@ -1,6 +1,8 @@
 """Checkpoints: what goes on from one ends as if nothing had happened; and what is refused, kept and survived."""
 
 import os
+import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp._checkpoint import read_checkpoint
 from sklearn_mlp.callbacks import Checkpoint, StopWhen
 from sklearn_mlp.core.optimizers import SOLVERS
 
@@ -295,7 +298,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_before_training(tmp_path
     path = tmp_path / "file" / "digits.checkpoint"
     recorded = []
     clf = MLPClassifier(**SMALL).set_callbacks(Checkpoint(path), StopWhen(recorded.append))
-    with pytest.raises(OSError, match="Checkpoint cannot write to the folder of its path") as error:
+    with pytest.raises(OSError, match="Checkpoint cannot write to its path") as error:
         clf.fit(X_DIGITS, Y_DIGITS)
     assert error.value.filename == str(path)
     assert not recorded
@@ -332,13 +335,76 @@ def test_a_checkpoint_that_someone_deletes_is_written_again(path):
     assert n_epochs(path) == 9
 
 
-def test_what_a_killed_process_has_left_is_removed(path):
-    leftover = path.with_name(f"{path.name}.0123.tmp")
-    leftover.write_bytes(b"half")
-    other = path.with_name("other.0123.tmp")
-    other.write_bytes(b"not ours")
+def test_files_of_others_are_left_alone(path):
+    digits = "0123456789abcdef" * 2
+    others = [f"{path.name}.test", f"{path.name}.0123.tmp", f"{path.name}.notes.tmp", f"{path.name}.1", "x.tmp"]
+    others += [f"other{path.name}.{digits}.tmp", f"{path.name}.{digits.upper()}.tmp", f"{path.name}.{digits}.tmp.gz"]
+    for name in others:
+        path.with_name(name).write_text(name)
+        os.utime(path.with_name(name), (0, 0))
     MLPClassifier(**SMALL).set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
-    assert sorted(path.parent.iterdir()) == [path, other]
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted([path.name, *others])
+    assert all(path.with_name(name).read_text() == name for name in others)
+
+
+def test_what_a_killed_process_has_left_is_removed_after_an_hour(path):
+    old, new = (path.with_name(f"{path.name}.{digit * 32}.tmp") for digit in "0f")
+    for file, age in ((old, 3700), (new, 3500)):
+        file.write_bytes(b"half")
+        os.utime(file, (time.time() - age,) * 2)
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
+    assert sorted(path.parent.iterdir()) == [path, new]
+
+
+def test_a_path_is_that_of_the_beginning_of_the_fit(tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    checkpoint = Checkpoint("run.checkpoint", keep=2)
+    moves = StopWhen(lambda mlp: os.chdir(tmp_path / "other"))
+    clf = MLPClassifier(**SMALL).set_callbacks(pickle.loads(pickle.dumps(checkpoint)), moves)
+    clf.fit(X_DIGITS, Y_DIGITS)
+    assert sorted(os.listdir(tmp_path / "one")) == ["run.checkpoint", "run.checkpoint.1"]
+    assert not os.listdir(tmp_path / "other")
+    # The next fit with the same callback begins in the other folder.
+    MLPClassifier(**SMALL).set_callbacks(checkpoint).fit(X_DIGITS, Y_DIGITS)
+    assert n_epochs(tmp_path / "other" / "run.checkpoint") == 9
+
+
+def test_a_symbolic_link_stays_one(path, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "target"
+    try:
+        path.symlink_to(target)
+    except OSError:
+        pytest.skip("no permission to make symbolic links")
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(path)).fit(X_DIGITS, Y_DIGITS)
+    assert path.is_symlink()
+    assert not target.is_symlink()
+    assert n_epochs(target) == n_epochs(path) == 9
+    assert sorted(os.listdir(tmp_path)) == [path.name, "elsewhere"]
+
+
+def test_path_like_objects(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    path.touch()
+    (entry,) = os.scandir(tmp_path)
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(entry)).fit(X_DIGITS, Y_DIGITS)
+    assert os.listdir(tmp_path) == [path.name]
+    assert n_epochs(path) == 9
+
+
+def test_two_checkpoints_of_one_fit(path):
+    other = path.with_name("other")
+    clf = MLPClassifier(**SMALL).set_callbacks(Checkpoint(path, every=2, keep=2), Checkpoint(other, every=3, keep=2))
+    clf.fit(X_DIGITS, Y_DIGITS)
+    assert [n_epochs(file) for file in (path, f"{path}.1", other, f"{other}.1")] == [9, 8, 9, 6]
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    clf = MLPClassifier(**SMALL).set_callbacks(Checkpoint(tmp_path))
+    with pytest.raises(IsADirectoryError, match=r"Checkpoint cannot write to its path \(Is a directory\)"):
+        clf.fit(X_DIGITS, Y_DIGITS)
 
 
 @pytest.mark.parametrize("params", [{"every": 0}, {"keep": 0}, {"path": 3}])
@@ -418,7 +484,8 @@ def kill_and_resume(n_kills, tmp_path):
             assert process.returncode in (0, -signal.SIGKILL), err
         for ours, theirs in zip(model_of(folder), model_of(undisturbed), strict=True):
             np.testing.assert_array_equal(ours, theirs, strict=True)
-    assert not [file for file in os.listdir(folder) if file.endswith(".tmp")]
+    names = re.compile(r"model\.npz|run\.checkpoint(\.1|\.[0-9a-f]{32}\.tmp)?")
+    assert all(map(names.fullmatch, os.listdir(folder)))
 
 
 @posix
@@ -430,3 +497,45 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path):
 @pytest.mark.slow
 def test_processes_that_are_killed_50_times_lose_nothing(tmp_path):
     kill_and_resume(50, tmp_path)
+
+
+# -- several processes on one path -------------------------------------------------------------------------------------
+
+WRITER = """
+import sys, warnings
+warnings.simplefilter("error")
+import numpy as np
+from threadpoolctl import threadpool_limits
+from sklearn_mlp import MLPClassifier
+from sklearn_mlp.callbacks import Checkpoint
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+clf = MLPClassifier((5,), max_iter=30, tol=0, n_iter_no_change=np.inf, random_state=0)
+warnings.filterwarnings("ignore", "Stochastic Optimizer")
+print("ready", flush=True)
+sys.stdin.readline()
+with threadpool_limits(1):
+    for _ in range(5):
+        clf.set_callbacks(Checkpoint(sys.argv[1], keep=int(sys.argv[2]))).fit(X, X[:, 0] > 0)
+"""
+
+
+@pytest.mark.parametrize("keep", [1])
+def test_processes_that_write_the_same_path_do_not_disturb_each_other(keep, path):
+    command = [sys.executable, "-c", WRITER, str(path), str(keep)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    writers = [subprocess.Popen(command, text=True, **pipes) for _ in range(4)]
+    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 4
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    n_read = 0
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            read_checkpoint(path)  # an error if it is not complete
+            n_read += 1
+    assert n_read
+    assert [writer.communicate()[1] for writer in writers] == [""] * 4
+    files = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, keep))]
+    assert sorted(path.parent.iterdir()) == files
+    assert {read_checkpoint(file)["fit"]["record"]["n_iter_"] for file in files} <= {*range(1, 31)}
