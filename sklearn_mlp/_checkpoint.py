@@ -49,26 +49,60 @@ def prepare(path):
                     file.unlink()
 
 
-def write_checkpoint(path, content):
-    """Atomically write nested dicts and lists of arrays, numbers, strings and None to `path`."""
+def write_checkpoint(path, content, keep=1):
+    """Atomically write nested dicts and lists of arrays, numbers, strings and None to `path`.
+
+    Its predecessors stay as ``path.1`` to ``path.{keep - 1}``. Nothing changes until the new file is complete, and
+    nothing is removed until it is in place: the oldest is ``path.{keep}`` in between.
+    """
     arrays = []
     tree = json.dumps(_take_out_arrays(content, arrays)).encode()
     buffer = io.BytesIO()
     np.savez(buffer, tree=np.frombuffer(tree, np.uint8), **{str(i): array for i, array in enumerate(arrays)})
     payload = buffer.getbuffer()
-    temporary = _temporary(path)
+    new = _temporary(path)
+    kept = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, keep + 1))]
     try:
-        _write_durably(temporary, [FORMAT, sha256(payload).digest(), payload])
-        os.replace(temporary, path)
+        _write_durably(new, [FORMAT, sha256(payload).digest(), payload])
+        if keep > 1:
+            with suppress(FileNotFoundError):  # it is the first one, or another process moves the files
+                _rotate(kept)
+        os.replace(new, path)
+        if keep > 1:
+            kept[keep].unlink(missing_ok=True)
     finally:
-        temporary.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
     if os.name == "posix":
-        # Make the rename durable in case of a power failure.
+        # Make the renames durable in case of a power failure.
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _rotate(kept):
+    """Make the newest file also its own predecessor, and move the others up to the first free name."""
+    newest, *older = kept
+    if older[0].exists() and _head(newest) == _head(older[0]):
+        return  # an interrupted write came as far as this
+    copy = _temporary(newest)
+    try:
+        try:
+            os.link(newest, copy)
+        except OSError:  # a file system without hard links
+            _write_durably(copy, [newest.read_bytes()])
+        free = next((i for i, file in enumerate(older) if not file.exists()), len(older) - 1)
+        for i in reversed(range(free)):
+            os.replace(older[i], older[i + 1])
+        os.replace(copy, older[0])
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _head(path):
+    with open(path, "rb") as file:
+        return file.read(len(FORMAT) + sha256().digest_size)
 
 
 def _temporary(path):
@@ -97,7 +131,7 @@ def read_checkpoint(path):
             f"resume_from={str(path)!r} does not begin as a checkpoint of this version of sklearn_mlp does. Pass a "
             "file that sklearn_mlp.callbacks.Checkpoint has written, or start a new fit with resume_from=None."
         )
-    start = len(FORMAT) + 32
+    start = len(FORMAT) + sha256().digest_size
     payload = memoryview(data)[start:]
     if sha256(payload).digest() != data[len(FORMAT) : start]:
         raise ValueError(

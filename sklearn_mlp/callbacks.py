@@ -5,7 +5,6 @@ of each epoch (with 'lbfgs', of each iteration). Training stops as soon as one o
 """
 
 import os
-from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
 from time import monotonic
@@ -39,7 +38,8 @@ class Checkpoint:
         Number of epochs between checkpoints.
 
     keep : int, default=1
-        Number of checkpoints to keep: `path` is the latest, ``path + '.1'`` the one before, and so on.
+        Number of checkpoints to keep: `path` is the latest, ``path + '.1'`` the one before, and so on. A crash at any
+        moment loses none of them. (While they are renamed, there is one more, with the number `keep`.)
 
     Raises
     ------
@@ -122,19 +122,12 @@ class Checkpoint:
         """Do nothing."""
 
     def _write(self, path, content):
-        kept = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, self.keep))]
         try:
-            for newer, older in reversed([*pairwise(kept)]):
-                if newer == path and path.exists():
-                    older.unlink(missing_ok=True)
-                    os.link(path, older)
-                elif newer.exists():
-                    os.replace(newer, older)
-            write_checkpoint(path, content)
+            write_checkpoint(path, content, self.keep)
         except OSError as error:
             warn(
                 f"Checkpoint could not write {str(path)!r} after epoch {content['fit']['record']['n_iter_']}: "
-                f"{error.strerror}. The earlier checkpoints are unchanged; training continues.",
+                f"{error.strerror}. The earlier checkpoints are kept; training continues.",
                 RuntimeWarning,
             )
 

@@ -1,5 +1,6 @@
 """Checkpoints: what goes on from one ends as if nothing had happened; and what is refused, kept and survived."""
 
+import errno
 import os
 import pickle
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
-from sklearn_mlp._checkpoint import read_checkpoint
+from sklearn_mlp._checkpoint import read_checkpoint, write_checkpoint
 from sklearn_mlp.callbacks import Checkpoint, StopWhen
 from sklearn_mlp.core.optimizers import SOLVERS
 
@@ -324,6 +326,109 @@ def test_a_full_disk_loses_neither_the_fit_nor_the_checkpoint_before(path, monke
     assert_same_model(fitted.set_callbacks(), clf.fit(X_DIGITS, Y_DIGITS))
 
 
+def n_iter(path):
+    return read_checkpoint(path)["fit"]["record"]["n_iter_"]
+
+
+def test_a_disk_that_fills_keeps_all_that_are_kept(path, monkeypatch):
+    fsync = os.fsync
+
+    def full(descriptor):
+        if path.exists() and n_iter(path) >= 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.warns(RuntimeWarning, match=r"No space left on device\. The earlier checkpoints are kept"):
+        MLPClassifier(**SMALL).set_callbacks(Checkpoint(path, keep=3)).fit(X_DIGITS, Y_DIGITS)
+    assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.1", f"{path.name}.2"]
+    assert [n_iter(file) for file in (path, f"{path}.1", f"{path}.2")] == [4, 3, 2]
+
+
+def no_hard_links(*args):
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_without_hard_links_the_same_are_kept(path, monkeypatch):
+    monkeypatch.setattr(os, "link", no_hard_links)
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(path, keep=3)).fit(X_DIGITS, Y_DIGITS)
+    assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.1", f"{path.name}.2"]
+    assert [n_iter(file) for file in (path, f"{path}.1", f"{path}.2")] == [9, 8, 7]
+
+
+class Stopped(BaseException):
+    """As if the process was killed."""
+
+
+class Faults:
+    """Lets the call number `at` of those that change files fail; if by `Stopped`, all later ones too."""
+
+    def __init__(self, monkeypatch, at, error):
+        self.at, self.error, self.n_calls = at, error, 0
+        for name in ("replace", "link", "unlink", "fsync"):
+            monkeypatch.setattr(os, name, self.failing(getattr(os, name)))
+
+    def failing(self, call):
+        def fails(*args, **kwargs):
+            self.n_calls += 1
+            if self.n_calls == self.at or (self.n_calls > self.at and self.error is Stopped):
+                raise self.error
+            return call(*args, **kwargs)
+
+        return fails
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("error", [Stopped, OSError(errno.EIO, "Input/output error")], ids=["killed", "error"])
+@pytest.mark.parametrize("keep", [1, 2, 4])
+def test_no_interruption_of_a_write_loses_a_checkpoint(keep, error, links, path, monkeypatch):
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(path), after(1)).fit(X_DIGITS, Y_DIGITS)
+    content = read_checkpoint(path)
+    files = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, keep))]
+
+    def write(epoch):
+        content["fit"]["record"]["n_iter_"] = epoch
+        write_checkpoint(path, content, keep)
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_hard_links)
+    failed, at = True, 0
+    while failed:
+        at += 1
+        for file in path.parent.iterdir():
+            file.unlink()
+        for epoch in range(1, 7):
+            write(epoch)
+        assert [n_iter(file) for file in files] == [6, 5, 4, 3][:keep]
+        with monkeypatch.context() as patch:
+            faults = Faults(patch, at, error)
+            with suppress(Stopped, OSError):
+                write(7)
+            failed = faults.n_calls >= at
+        newest = n_iter(path)
+        numbered = [file for file in path.parent.iterdir() if file.suffix != ".tmp"]
+        assert {n_iter(file) for file in numbered} >= {*range(newest, newest - keep, -1)}
+        assert newest in (6, 7)
+        write(8)
+        assert [n_iter(file) for file in files] == [8, newest, newest - 1, newest - 2][:keep]
+        assert not path.with_name(f"{path.name}.{keep}").exists()
+    assert at > 4
+
+
+def test_failures_one_after_the_other_lose_no_checkpoint(path, monkeypatch):
+    def fails(source, target, replace=os.replace):
+        if target == path and path.exists() and n_iter(path) == 5:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.warns(RuntimeWarning, match="Permission denied"):
+        MLPClassifier(**SMALL).set_callbacks(Checkpoint(path, keep=3)).fit(X_DIGITS, Y_DIGITS)
+    monkeypatch.undo()
+    MLPClassifier(**SMALL).set_callbacks(Checkpoint(path, keep=3), after(6)).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+    assert [n_iter(file) for file in (path, f"{path}.1", f"{path}.2")] == [6, 5, 4]
+
+
 def test_a_checkpoint_that_someone_deletes_is_written_again(path):
     class Deletes(StopWhen):
         def on_fit_task_begin(self, estimator, context):
@@ -516,13 +621,13 @@ print("ready", flush=True)
 sys.stdin.readline()
 with threadpool_limits(1):
     for _ in range(5):
-        clf.set_callbacks(Checkpoint(sys.argv[1], keep=int(sys.argv[2]))).fit(X, X[:, 0] > 0)
+        clf.set_callbacks(Checkpoint(sys.argv[1]), Checkpoint(sys.argv[2], keep=3)).fit(X, X[:, 0] > 0)
 """
 
 
-@pytest.mark.parametrize("keep", [1])
-def test_processes_that_write_the_same_path_do_not_disturb_each_other(keep, path):
-    command = [sys.executable, "-c", WRITER, str(path), str(keep)]
+def test_processes_that_write_the_same_path_do_not_disturb_each_other(path):
+    other = path.with_name("other")
+    command = [sys.executable, "-c", WRITER, str(path), str(other)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     writers = [subprocess.Popen(command, text=True, **pipes) for _ in range(4)]
     assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 4
@@ -531,11 +636,11 @@ def test_processes_that_write_the_same_path_do_not_disturb_each_other(keep, path
         writer.stdin.flush()
     n_read = 0
     while any(writer.poll() is None for writer in writers):
-        if path.exists():
-            read_checkpoint(path)  # an error if it is not complete
-            n_read += 1
+        for file in (path, other):
+            if file.exists():
+                n_read += n_iter(file) > 0  # an error if it is not complete
     assert n_read
     assert [writer.communicate()[1] for writer in writers] == [""] * 4
-    files = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, keep))]
-    assert sorted(path.parent.iterdir()) == files
-    assert {read_checkpoint(file)["fit"]["record"]["n_iter_"] for file in files} <= {*range(1, 31)}
+    files = {*path.parent.iterdir()}
+    assert {path, other} <= files <= {path, other, other.with_name("other.1"), other.with_name("other.2")}
+    assert {n_iter(file) for file in files} <= {*range(1, 31)}
