@@ -1,16 +1,17 @@
 """Checkpoint files of unfinished training runs: writing, reading and validation.
 
-A file consists of a line with the name of the format, the SHA-256 of the remaining bytes, and an uncompressed NPZ of
-the arrays, one of which contains everything else as JSON. It contains no code.
+A file consists of a line with the name of the format, the SHA-256 of the remaining bytes, the length of a JSON text as
+eight bytes, the text, and the bytes of the one-dimensional arrays to which it refers. It contains no code, and nothing
+in it is used before it is validated: anybody can have written it.
 """
 
 import errno
-import io
 import json
 import os
 import re
 from contextlib import suppress
 from hashlib import sha256
+from math import ceil, inf, isfinite
 from numbers import Real
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +21,8 @@ import numpy as np
 
 from sklearn_mlp._checks import to_host
 
-FORMAT = b"sklearn_mlp checkpoint 1\n"
+FORMAT = b"sklearn_mlp checkpoint 2\n"
+DTYPES = [np.dtype(dtype).str for dtype in (np.float32, np.float64, np.uint32, np.intp)]
 N_SAMPLED_ROWS = 1000
 ABANDONED_AFTER = 3600  # seconds without a change of a temporary file
 # Parameters that affect where training runs, what it prints and when it ends, but not the result of an epoch.
@@ -57,13 +59,14 @@ def write_checkpoint(path, content, keep=1):
     """
     arrays = []
     tree = json.dumps(_take_out_arrays(content, arrays)).encode()
-    buffer = io.BytesIO()
-    np.savez(buffer, tree=np.frombuffer(tree, np.uint8), **{str(i): array for i, array in enumerate(arrays)})
-    payload = buffer.getbuffer()
+    payload = [len(tree).to_bytes(8, "little"), tree, *arrays]
+    digest = sha256()
+    for chunk in payload:
+        digest.update(chunk)
     new = _temporary(path)
     kept = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, keep + 1))]
     try:
-        _write_durably(new, [FORMAT, sha256(payload).digest(), payload])
+        _write_durably(new, [FORMAT, digest.digest(), *payload])
         if keep > 1:
             with suppress(FileNotFoundError):  # it is the first one, or another process moves the files
                 _rotate(kept)
@@ -117,29 +120,110 @@ def _write_durably(path, chunks):
 
 
 def read_checkpoint(path):
-    """Read and verify the content of `path`."""
+    """Read a file, and validate what does not depend on the fit: `check_snapshot` validates the rest."""
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            is_ours = file.read(len(FORMAT)) == FORMAT
+            checksum, payload = (file.read(sha256().digest_size), memoryview(file.read())) if is_ours else (b"", b"")
     except OSError as error:
         raise type(error)(
             error.errno,
             f"resume_from={str(path)!r} cannot be read ({error.strerror}); resume_from=None starts a new fit",
         ) from error
-    if not data.startswith(FORMAT):
+    if not is_ours:
         raise ValueError(
             f"resume_from={str(path)!r} does not begin as a checkpoint of this version of sklearn_mlp does. Pass a "
             "file that sklearn_mlp.callbacks.Checkpoint has written, or start a new fit with resume_from=None."
         )
-    start = len(FORMAT) + sha256().digest_size
-    payload = memoryview(data)[start:]
-    if sha256(payload).digest() != data[len(FORMAT) : start]:
+    if sha256(payload).digest() != checksum:
         raise ValueError(
             f"resume_from={str(path)!r} is damaged: its content does not have the checksum that was written with it. "
             "Pass an older checkpoint (see the parameter keep of Checkpoint), or start a new fit with resume_from=None."
         )
-    with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
-        return _put_in_arrays(json.loads(arrays["tree"].tobytes()), arrays)
+    end = 8 + int.from_bytes(payload[:8], "little")
+    try:
+        content = _put_in_arrays(json.loads(payload[8:end].tobytes()), payload[end:])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(_invalid(path, "content")) from error
+    random_state = np.random.RandomState(0).get_state(legacy=False)
+    of_identity = {"estimator": "", "parameters": {}, "data": {}}
+    _check(path, content, {"identity": of_identity, "random_state": random_state, "fit": ...}, "content")
+    _check_random_state(path, content["random_state"])
+    return content
+
+
+def check_snapshot(path, snapshot, training, history):
+    """Raise an error if `snapshot`, which `read_checkpoint` has read, is not one of this fit.
+
+    Parameters
+    ----------
+    path : str or path-like
+    snapshot : object
+    training : Training
+    history : History
+        Both as they are at the beginning of the fit.
+    """
+    template = training.snapshot()
+    if training.restores_best:
+        template["best_theta"] = (template["theta"], None)
+    optional = dict.fromkeys(("best_loss_", "best_validation_score_"), (0.0, None))
+    template["record"] = history.state() | optional | {"loss_": 0.0}
+    _check(path, snapshot, template, "fit")
+    _check_random_state(path, snapshot["random_state"])
+    batches, state = training.batches, snapshot["training"]
+    n_steps = snapshot["record"]["n_iter_"] * ceil(batches.n_rows / batches.batch_size)
+    is_valid = {
+        "rows": batches.rows is None or np.array_equal(np.sort(snapshot["rows"]), np.sort(batches.rows)),
+        "seen_weight": 0 <= state["seen_weight"] < inf,
+        "learning_rate": 0 <= state["schedule"].get("learning_rate", 0) < inf,
+        "n_taken": state["schedule"].get("n_taken", 0) <= n_steps,
+    }
+    for name, valid in is_valid.items():
+        if not valid:
+            raise ValueError(_invalid(path, name))
+
+
+def _check_random_state(path, state):
+    # NumPy does not check the position, and reads beyond the key.
+    is_valid = state["state"]["pos"] <= 624 and state["has_gauss"] <= 1 and isfinite(state["gauss"])
+    if not is_valid or state["bit_generator"] != "MT19937":
+        raise ValueError(_invalid(path, "random_state"))
+
+
+def _check(path, content, template, name):
+    """Raise an error if `content` is not like `template`.
+
+    Dicts have the same keys, arrays the same dtype and shape, and other values the same type. A tuple contains
+    alternatives, an empty dict stands for one of strings or None, an empty list for one of floats, an ellipsis for
+    anything. An integer is a count.
+    """
+    if template is ...:
+        return
+    if isinstance(template, tuple):
+        template = next((each for each in template if type(each) is type(content)), ...)
+    is_like, parts = type(content) is type(template), ()
+    if is_like and isinstance(template, dict):
+        parts = template.keys()
+        is_like = content.keys() == parts if parts else all(isinstance(of, str | None) for of in content.values())
+    elif is_like and isinstance(template, list):
+        parts = range(len(template))
+        is_like = len(content) == len(parts) if parts else all(type(item) is float for item in content)
+    elif is_like and isinstance(template, np.ndarray):
+        is_like = (content.dtype, content.shape) == (template.dtype, template.shape)
+    elif is_like and type(template) is int:
+        is_like = 0 <= content < 2**53
+    if not is_like:
+        raise ValueError(_invalid(path, name))
+    for part in parts:
+        _check(path, content[part], template[part], f"{name}.{part}")
+
+
+def _invalid(path, name):
+    return (
+        f"resume_from={str(path)!r} is not a checkpoint of this fit: its {name} is not valid. Pass a file that "
+        "sklearn_mlp.callbacks.Checkpoint has written for it, or start a new fit with resume_from=None."
+    )
 
 
 def identity(estimator, device, **data):
@@ -154,14 +238,14 @@ def identity(estimator, device, **data):
 def check_identity(path, theirs, ours, needs_max_iter):
     """Raise an error if a checkpoint belongs to another training run."""
     if theirs["estimator"] != ours["estimator"]:
-        what = f"is of a {theirs['estimator']}, and this is a {ours['estimator']}"
+        what = f"is of a {theirs['estimator']:.100}, and this is a {ours['estimator']}"
     elif theirs["data"] != ours["data"]:
         changed = [name for name, of_data in ours["data"].items() if of_data != theirs["data"].get(name)]
         what = f"is of other data: {', '.join(changed)} differ in shape, dtype or values"
     else:
         may_differ = MAY_DIFFER - {"max_iter"} if needs_max_iter else MAY_DIFFER
         changed = [
-            f"{name} was {theirs['parameters'].get(name)}, and is {value}"
+            f"{name} was {theirs['parameters'].get(name)!s:.100}, and is {value:.100}"
             for name, value in ours["parameters"].items()
             if name not in may_differ and theirs["parameters"].get(name) != value
         ]
@@ -199,22 +283,27 @@ def _fingerprint(array, device):
 
 
 def _take_out_arrays(node, arrays):
-    """Replace the arrays in `node` by their indices in `arrays`, to which they are appended."""
+    """Replace the arrays in `node` by references to where they are among the bytes of `arrays`, to which they are
+    appended.
+    """
     if isinstance(node, dict):
         return {name: _take_out_arrays(child, arrays) for name, child in node.items()}
     if isinstance(node, list | tuple):
         return [_take_out_arrays(child, arrays) for child in node]
     if isinstance(node, np.ndarray):
-        arrays.append(node)
-        return {"array": len(arrays) - 1}
+        start = sum(array.nbytes for array in arrays)
+        arrays.append(np.ascontiguousarray(node))
+        return {"dtype": node.dtype.str, "start": start, "stop": start + node.nbytes}
     return node
 
 
-def _put_in_arrays(node, arrays):
+def _put_in_arrays(node, data):
     if isinstance(node, dict):
-        if node.keys() == {"array"}:
-            return arrays[str(node["array"])]
-        return {name: _put_in_arrays(child, arrays) for name, child in node.items()}
+        if node.keys() == {"dtype", "start", "stop"}:
+            if node["dtype"] not in DTYPES:
+                raise ValueError("dtype")
+            return np.frombuffer(data[node["start"] : node["stop"]], node["dtype"])
+        return {name: _put_in_arrays(child, data) for name, child in node.items()}
     if isinstance(node, list):
-        return [_put_in_arrays(child, arrays) for child in node]
+        return [_put_in_arrays(child, data) for child in node]
     return node

@@ -10,7 +10,7 @@ from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 
-from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
+from sklearn_mlp._checkpoint import check_identity, check_snapshot, identity, read_checkpoint
 from sklearn_mlp._checks import (
     about,
     random_state_from,
@@ -88,6 +88,7 @@ class Fit:
         self.device = device
         self.tasks = tasks
         self.incremental = incremental
+        self.resume_from = resume_from
         self.continues = continues_fit(mlp, incremental, resume_from)
         self._read_training_set(inputs, known_classes)
         self._find_start(None if resume_from is None else read_checkpoint(resume_from))
@@ -244,16 +245,16 @@ class Fit:
     def _run_stochastic(self, training):
         plan, history, tasks = self.plan, self.history, self.tasks
         if self.checkpoint is not None:
+            check_snapshot(self.resume_from, self.checkpoint["fit"], training, history)
             training.resume(self.checkpoint["fit"])
             history.load(self.checkpoint["fit"]["record"])
             training.t = history.t_
         our_identity = cache(self._identity)
 
         def snapshot():
-            state = training.snapshot()
-            if state is None:
+            if not training.is_between_epochs:
                 return None
-            state = state | {"record": history.state()}
+            state = training.snapshot() | {"record": history.state()}
             return {"identity": our_identity(), "random_state": self.random_state_before, "fit": state}
 
         tasks.describe(self.rows, lambda: self._fitted_now(training.model), snapshot)

@@ -1,6 +1,8 @@
 """Checkpoints: what goes on from one ends as if nothing had happened; and what is refused, kept and survived."""
 
 import errno
+import io
+import json
 import os
 import pickle
 import re
@@ -9,10 +11,16 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+import warnings
 from contextlib import suppress
+from copy import deepcopy
+from hashlib import sha256
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from same_model import assert_same_model
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
@@ -20,7 +28,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
-from sklearn_mlp._checkpoint import read_checkpoint, write_checkpoint
+from sklearn_mlp._checkpoint import FORMAT, read_checkpoint, write_checkpoint
 from sklearn_mlp.callbacks import Checkpoint, StopWhen
 from sklearn_mlp.core.optimizers import SOLVERS
 
@@ -244,6 +252,226 @@ def test_a_torn_file_is_found(length, checkpoint):
     checkpoint.write_bytes(checkpoint.read_bytes()[:length])
     with pytest.raises(ValueError, match=r"is damaged|does not begin as a checkpoint"):
         MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
+
+
+SOLVER = "fit.training.optimizer"
+HOSTILE = {
+    # NumPy's RandomState would read beyond its array
+    "position": ("fit.random_state.state.pos", 2**30),
+    "position before": ("random_state.state.pos", -1),
+    "position of a bool": ("random_state.state.pos", True),
+    "short key": ("random_state.state.key", np.zeros(8, np.uint32)),
+    "key of doubles": ("fit.random_state.state.key", np.zeros(624)),
+    "generator": ("random_state.bit_generator", "PCG64"),
+    "gauss": ("random_state.has_gauss", 7),
+    "method": ("fit.record.predict", 1.0),
+    "parameter": ("fit.record.max_iter", 10**9),
+    "text in a curve": ("fit.record.loss_curve_", [1.0, "2.0"]),
+    "no curve": ("fit.record.loss_curve_", None),
+    "curve": ("fit.record.validation_scores_", [1.0]),
+    "epochs": ("fit.record.n_iter_", -1),
+    "epochs beyond": ("fit.record.n_iter_", 2**64),
+    "best": ("fit.record.best_loss_", "0"),
+    "weights": ("fit.theta", np.zeros(3)),
+    "precision": ("fit.theta", "float32"),
+    "best weights": ("fit.best_theta", "theta"),
+    "rows beyond": ("fit.rows", np.arange(1, 301)),
+    "a row twice": ("fit.rows", np.zeros(300, np.intp)),
+    "rows before": ("fit.rows", np.arange(-1, 299)),
+    "moments": (f"{SOLVER}.m", np.zeros(0)),
+    "steps": (f"{SOLVER}.t", -1),
+    "state of another solver": (f"{SOLVER}", {"velocity": np.zeros(3)}),
+    "schedule": ("fit.training.schedule.learning_rate", np.zeros(2)),
+    "weight": ("fit.training.seen_weight", -1.0),
+    "patience": ("fit.training.n_no_improvement", 0.5),
+    "over": ("fit.is_over", "yes"),
+    "identity": ("identity.data", ["X"]),
+    "estimator": ("identity.estimator", 3),
+    "parameters": ("identity.parameters.alpha", [0.0001]),
+    "more": ("more", 1),
+}
+
+
+def change(content, name, value):
+    """Set the part of that dotted name; or remove it, for `KeyError`."""
+    *parents, last = name.split(".")
+    for parent in parents:
+        content = content[parent]
+    if value is KeyError:
+        del content[last]
+    else:
+        content[last] = value
+
+
+@pytest.mark.parametrize(("name", "value"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_checkpoint_is_refused(name, value, checkpoint):
+    content = read_checkpoint(checkpoint)
+    if isinstance(value, str) and name.startswith("fit") and "theta" in name:
+        value = content["fit"]["theta"].astype("float32" if value == "float32" else float)
+    change(content, name, value)
+    write_checkpoint(checkpoint, content)
+    clf = MLPClassifier(**SMALL)
+    with pytest.raises(ValueError, match=r"resume_from=.* is not a checkpoint of this fit: its [\w.]+ is not valid"):
+        clf.fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
+    assert vars(clf).keys() == vars(clone(clf)).keys()
+
+
+def parts(content, prefix=""):
+    """The dotted names of all parts of nested dicts."""
+    names = []
+    for name, part in content.items():
+        names += [prefix + name, *(parts(part, f"{prefix}{name}.") if isinstance(part, dict) else [])]
+    return names
+
+
+def test_a_checkpoint_without_one_of_its_parts_is_refused(checkpoint):
+    names = parts(read_checkpoint(checkpoint))
+    assert len(names) > 80
+    for name in names:
+        if not name.startswith("identity."):
+            content = read_checkpoint(checkpoint)
+            change(content, name, KeyError)
+            other = checkpoint.with_name("other")
+            write_checkpoint(other, content)
+            with pytest.raises(ValueError, match="is not a checkpoint of this fit"):
+                MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=other)
+
+
+def test_a_schedule_beyond_its_end_is_refused(path):
+    table = [1.0, 0.5, 0.25]
+    params = SMALL | {"learning_rate": lambda progress: table[int(3 * progress)]}
+    MLPClassifier(**params).set_callbacks(Checkpoint(path), after(2)).fit(X_DIGITS, Y_DIGITS)
+    content = read_checkpoint(path)
+    content["fit"]["training"]["schedule"]["n_taken"] = 11  # of 5 in each of 9 epochs
+    write_checkpoint(path, content)
+    with pytest.raises(ValueError, match="its n_taken is not valid"):
+        MLPClassifier(**params).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+
+
+def arrays_as_npz(**options):
+    file = io.BytesIO()
+    np.savez_compressed(file, zeros=np.zeros(10**6), **options)
+    return file.getvalue()
+
+
+def text(content, rest=b""):
+    return len(content).to_bytes(8, "little") + content + rest
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\0" * 7,
+        text(b"{}"),
+        text(b"[]"),
+        text(b"null"),
+        text(b'{"identity": 1, "random_state": 2, "fit": 3}'),
+        text(b"[" * 10**6),
+        text(b'{"a":' * 10**5 + b"1" + b"}" * 10**5),
+        text(b"[" * 900 + b"]" * 900),
+        text(b"9" * 10**5),
+        text(b"\xff\xfe{}"),
+        (2**64 - 1).to_bytes(8, "little") + b"{}",
+        *(
+            text(json.dumps({"dtype": dtype, "start": start, "stop": stop}).encode(), b"\0" * 80)
+            for dtype, start, stop in [
+                ("|O", 0, 8),
+                ("<f8", 0, 2**70),
+                ("<f8", -(2**70), -8),
+                ("<f8", 1.0, 8),
+                ("<f8", [], {}),
+                ("<f8", 0, 7),
+                (["<f8"], 0, 8),
+                ("(1000000000,)f8", 0, 8),
+                (None, None, None),
+            ]
+        ),
+        arrays_as_npz(),
+        arrays_as_npz(zero_objects=np.array([None, print])),
+    ],
+)
+def test_a_file_with_the_right_checksum_and_other_content_is_refused(payload, path):
+    path.write_bytes(FORMAT + sha256(payload).digest() + payload)
+    with pytest.raises(ValueError, match=r"is not a checkpoint of this fit: its [\w.]+ is not valid"):
+        MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+
+
+def test_a_large_array_is_not_made(path):
+    # A file of 1 MB with 1000 references to the same 800 kB.
+    reference = {"dtype": "<f8", "start": 0, "stop": 8 * 10**5}
+    payload = text(json.dumps([reference] * 1000).encode(), bytes(8 * 10**5))
+    path.write_bytes(FORMAT + sha256(payload).digest() + payload)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="is not a checkpoint of this fit"):
+        MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_what_is_no_checkpoint_is_not_read_to_its_end():
+    if not os.path.exists("/dev/zero"):
+        pytest.skip("there is no endless file")
+    with pytest.raises(ValueError, match="does not begin as a checkpoint"):
+        MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, resume_from="/dev/zero")
+
+
+NUMBERS = [-1, 0, 1, 623, 625, 2**30, 2**53 - 1, 2**64, 10**300, -1.0, 0.0, 0.5, 1e308, np.inf, -np.inf, np.nan]
+OTHERS = [None, True, False, "", "MT19937", "predict", {}, {"a": 1}, {"array": 0}, [], [1.0], [None], [[[]]]]
+SIZES = st.sampled_from([0, 1, 7, 54, 60, 624])
+
+
+@st.composite
+def arrays(draw):
+    dtype = draw(st.sampled_from([np.float32, np.float64, np.uint32, np.intp]))
+    value = draw(st.sampled_from([0, 1, 2**31] + [np.nan, -np.inf] * (np.dtype(dtype).kind == "f")))
+    return np.full(draw(SIZES), value, dtype)
+
+
+def random_change(data, content):
+    name = data.draw(st.sampled_from(parts(content)))
+    *parents, last = name.split(".")
+    part = content
+    for parent in [*parents, last]:
+        part = part[parent]
+    changes = [st.sampled_from([KeyError, *NUMBERS, *OTHERS]), arrays()]
+    if isinstance(part, np.ndarray):
+        filled = st.builds(lambda value: np.full_like(part, value), st.sampled_from([0, 1, 100]))
+        changes += [filled, st.permutations(part.tolist()).map(lambda items: np.array(items, part.dtype))]
+    elif isinstance(part, list):
+        item = st.sampled_from([*NUMBERS, *OTHERS])
+        changes += [st.builds(lambda item: [*part, item], item), st.just(part[:-1])]
+    elif isinstance(part, dict):
+        new = st.sampled_from(["", "predict", "max_iter", "theta", "dtype"])
+        changes += [st.builds(lambda name, value: part | {name: value}, new, st.sampled_from([*NUMBERS, *OTHERS]))]
+    change(content, name, deepcopy(data.draw(st.one_of(changes))))
+
+
+@pytest.mark.parametrize("params", [SETTINGS[name] for name in ("all", "muon one_cycle", "sgd adaptive", "callable")])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_checkpoint_crashes_the_process(params, tmp_path, data):
+    path = tmp_path / "hostile.checkpoint"
+    X, y = X_DIGITS[:60, 10:14], Y_DIGITS[:60] % 3
+    clf = MLPClassifier(**SMALL | params | {"max_iter": 4, "hidden_layer_sizes": (3, 4), "batch_size": 20})
+    if not (tmp_path / "right").exists():
+        clone(clf).set_callbacks(Checkpoint(tmp_path / "right"), after(2)).fit(X, y)
+    content = read_checkpoint(tmp_path / "right")
+    for _ in range(data.draw(st.integers(1, 2))):
+        random_change(data, content)
+    write_checkpoint(path, content)
+    before = clf.get_params()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            clf.fit(X, y, resume_from=path)
+        except ValueError:
+            return
+        with suppress(ValueError):  # weights can be of any value
+            clf.predict(X)
+    assert clf.get_params() == before
+    assert vars(clf).keys() == vars(clone(clf).fit(X, y)).keys()
 
 
 def test_a_file_that_is_not_there(tmp_path):
