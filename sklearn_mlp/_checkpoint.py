@@ -5,6 +5,7 @@ eight bytes, the text, and the bytes of the one-dimensional arrays to which it r
 in it is used before it is validated: anybody can have written it.
 """
 
+import copyreg
 import errno
 import json
 import os
@@ -14,6 +15,7 @@ from hashlib import sha256
 from math import ceil, inf, isfinite
 from numbers import Real
 from pathlib import Path
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from uuid import uuid4
 
 import joblib
@@ -267,9 +269,70 @@ def _describe(value):
         return str({str(key): _describe(of_key) for key, of_key in value.items()})
     if isinstance(value, list | tuple | np.ndarray):
         return str([_describe(item) for item in value])
-    if callable(value):
-        return getattr(value, "__qualname__", type(value).__qualname__)
-    return type(value).__qualname__  # a RandomState, whose state the checkpoint contains
+    if isinstance(value, np.random.RandomState):
+        return "RandomState"  # the checkpoint contains its state
+    digest = sha256(repr(_content(value, {})).encode(errors="backslashreplace")).hexdigest()
+    return f"{_name(value)} (code and variables: {digest[:12]})"
+
+
+def _name(value):
+    return getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__qualname__)
+
+
+def _content(value, seen):
+    """All that distinguishes `value`, as nested lists that have the same repr in every process.
+
+    A function consists of its code, its attributes and default values, and the variables of enclosing functions; any
+    other object of its class and the state that a pickle would have. What is defined in the main script, whose text may
+    have changed since, also consists of the global variables that it uses, and of the members of a class.
+    """
+    if value is None or type(value) in (bool, int, float, complex, str, bytes):
+        return repr(value)
+    if type(value) is tuple:
+        return [_content(item, seen) for item in value]
+    if type(value) in (set, frozenset):
+        return sorted(repr(_content(item, dict(seen))) for item in value)
+    if isinstance(value, CodeType):
+        return [value.co_code, value.co_names, _content(value.co_consts, seen)]
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return joblib.hash(value)
+    if id(value) in seen:
+        return seen[id(value)][0]
+    seen[id(value)] = len(seen), value  # also the value, as the id of a deleted one can be that of another
+    if type(value) in (list, dict):
+        return [_content(item, seen) for item in (value if type(value) is list else value.items())]
+    module = getattr(value, "__module__", None)
+    parts = _parts(value, module == "__main__")
+    return [type(value).__qualname__, module, _name(value), *(_content(part, seen) for part in parts)]
+
+
+def _parts(value, in_script):
+    if isinstance(value, FunctionType):
+        code, variables = value.__code__, value.__globals__
+        cells = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]  # that is, not empty
+        used = [variables.get(name) for name in sorted(_names(code))] if in_script else []
+        return [code, value.__defaults__, value.__kwdefaults__, vars(value), *cells, *used]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, type):
+        members = [item for item in sorted(vars(value).items()) if callable(item[1]) or not item[0].startswith("__")]
+        return [*value.__bases__, *members] if in_script else []
+    if isinstance(value, property):
+        return [value.fget]
+    if isinstance(value, ModuleType):
+        return []
+    if hasattr(value, "__wrapped__"):  # such as a function that Numba compiles
+        return [value.__wrapped__]
+    reduce = copyreg.dispatch_table.get(type(value))
+    try:
+        return [reduce(value) if reduce else value.__reduce_ex__(4)]
+    except Exception:  # as many types have errors for what cannot be pickled
+        return [type(value), getattr(value, "__dict__", None)]
+
+
+def _names(code):
+    """The global variables and attributes that a function and those inside it refer to."""
+    return {*code.co_names}.union(*(_names(const) for const in code.co_consts if isinstance(const, CodeType)))
 
 
 def _fingerprint(array, device):

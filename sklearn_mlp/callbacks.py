@@ -24,9 +24,9 @@ class Checkpoint:
     A checkpoint contains everything that the remaining training run depends on: the weights, the states of the solver
     and of the random number generator, the order of the rows, the curves, the best weights so far. It is written to a
     temporary file and then renamed, so that `path` is always a complete checkpoint or does not exist, even after a
-    crash. The last epoch always writes a checkpoint. It contains no code, and its structure and the ranges of its values
-    are validated before use: a file from an untrusted source can lead to a bad model, as any weights do, or to a
-    ValueError, but to nothing else. Not available for solver='lbfgs'.
+    crash. The last epoch always writes a checkpoint. It contains no code, and its structure and the ranges of its
+    values are validated before use: a file from an untrusted source can lead to a ValueError or, as its weights can be
+    any, to a bad model, but to nothing else. Not available for solver='lbfgs'.
 
     Parameters
     ----------

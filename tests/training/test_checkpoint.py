@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import math
 import os
 import pickle
 import re
@@ -10,11 +11,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 import warnings
 from contextlib import suppress
 from copy import deepcopy
+from functools import lru_cache, partial
 from hashlib import sha256
 
 import numpy as np
@@ -24,6 +27,7 @@ from hypothesis import strategies as st
 from same_model import assert_same_model
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
+from sklearn.metrics import f1_score, make_scorer, mean_squared_error, recall_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
@@ -225,6 +229,220 @@ def test_other_data_are_refused(change, what, checkpoint):
 def test_other_parameters_are_refused(params, what, checkpoint):
     with pytest.raises(ValueError, match=f"is of other parameters: {what}"):
         MLPClassifier(**SMALL | params).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
+
+
+def decay(rate):
+    return lambda progress: rate**progress
+
+
+def by_default(rate):
+    def factor(progress, rate=rate, *, power=rate):
+        return rate ** (progress * power)
+
+    return factor
+
+
+def through_a_list(rate):
+    rates = [{"rate": rate}]
+
+    def factor(progress):
+        def inner():
+            return rates[0]["rate"] ** progress
+
+        return inner()
+
+    return factor
+
+
+def with_an_attribute(rate):
+    def factor(progress):
+        return factor.rate**progress
+
+    factor.rate = rate
+    return factor
+
+
+class Decay:
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, progress):
+        return self.rate**progress
+
+    factor = __call__
+
+
+class Slots:
+    __slots__ = ("lock", "rate")
+
+    def __init__(self, rate):
+        self.rate, self.lock = rate, threading.Lock()  # a lock cannot be pickled
+        self.lock.acquire()
+
+    def __reduce__(self):
+        return Slots, (self.rate,)
+
+    def __call__(self, progress):
+        return self.rate**progress
+
+
+def from_script(text):
+    """`factor` of a main script."""
+
+    def make(rate):
+        variables = {"__name__": "__main__"}
+        exec(text.format(rate=rate), variables)
+        return variables["factor"]
+
+    return make
+
+
+GLOBAL = "rate = {rate}\ndef helper(p):\n    return sum(rate**p for _ in range(1))\nfactor = lambda p: helper(p)"
+CLASS = "class F:\n    def __call__(self, p):\n        return {rate}**p\nfactor = F()"
+PROPERTY = "class F:\n    k = property(lambda self: {rate})\n    __call__ = lambda self, p: self.k**p\nfactor = F()"
+CALLABLES = {
+    "closure": decay,
+    "defaults": by_default,
+    "list": through_a_list,
+    "attribute": with_an_attribute,
+    "partial": lambda rate: partial(pow, rate),
+    "partial of keywords": lambda rate: partial(by_default(1), rate=rate),
+    "object": Decay,
+    "method": lambda rate: Decay(rate).factor,
+    "object of slots": Slots,
+    "array": lambda rate: partial(np.interp, xp=np.arange(2), fp=np.array([1, rate])),
+    "objects": lambda rate: partial(lambda table, p: table[0](p), np.array([decay(rate), None])),
+    "wrapped": lambda rate: lru_cache(decay(rate)),
+    "code": lambda rate: (lambda p: 0.5**p) if rate == 0.5 else (lambda p: 0.9**p),
+    "ufunc": lambda rate: np.exp2 if rate == 0.5 else np.exp,
+    "builtin": lambda rate: math.exp if rate == 0.5 else math.sqrt,
+    "global of a script": from_script(GLOBAL),
+    "class of a script": from_script(CLASS),
+    "property of a script": from_script(PROPERTY),
+}
+
+
+@pytest.mark.parametrize("make", CALLABLES.values(), ids=CALLABLES)
+def test_another_callable_of_the_same_name_is_refused(make, path):
+    def fitted(rate, **kwargs):
+        return (
+            MLPClassifier(**SMALL, learning_rate=make(rate)).set_callbacks(*callbacks).fit(X_DIGITS, Y_DIGITS, **kwargs)
+        )
+
+    callbacks = [Checkpoint(path), after(2)]
+    fitted(0.5)
+    callbacks = []
+    with pytest.raises(ValueError, match=r"learning_rate was \S+ \(code and variables: \w+\), and is \S+ \("):
+        fitted(0.9, resume_from=path)
+    assert_same_model(fitted(0.5, resume_from=path), fitted(0.5))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (make_scorer(f1_score, average="macro"), make_scorer(f1_score, average="micro")),
+        (make_scorer(f1_score, average="macro"), make_scorer(recall_score, average="macro")),
+        (make_scorer(mean_squared_error), make_scorer(mean_squared_error, greater_is_better=False)),
+    ],
+)
+def test_another_scorer_is_refused(one, other, path):
+    params = SMALL | {"early_stopping": True}
+    clf = MLPClassifier(**params, scoring=one)
+    clone(clf).set_callbacks(Checkpoint(path), after(2)).fit(X_DIGITS, Y_DIGITS)
+    with pytest.raises(ValueError, match=r"scoring was _Scorer \(code and variables: \w+\), and is _Scorer \("):
+        MLPClassifier(**params, scoring=other).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+    assert_same_model(clone(clf).fit(X_DIGITS, Y_DIGITS, resume_from=path), clf.fit(X_DIGITS, Y_DIGITS))
+
+
+def test_a_callable_is_compared_as_it_is_before_training(path):
+    def counts():
+        calls = []
+        return lambda progress: calls.append(progress) or 1 / len(calls)
+
+    params = SMALL | {"learning_rate": counts()}
+    MLPClassifier(**params).set_callbacks(Checkpoint(path), after(2)).fit(X_DIGITS, Y_DIGITS)
+    MLPClassifier(**params | {"learning_rate": counts()}).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+    with pytest.raises(ValueError, match="learning_rate was"):
+        MLPClassifier(**params).fit(X_DIGITS, Y_DIGITS, resume_from=path)
+
+
+def test_a_variable_without_a_value():
+    def factor(progress):
+        return 1.0 if progress >= 0 else later
+
+    clf = MLPClassifier(**SMALL, learning_rate=factor).set_callbacks(after(2))
+    assert clf.fit(X_DIGITS, Y_DIGITS).n_iter_ == 2
+    later = 1
+
+
+SAME = """
+import functools, math, sys, threading, time, warnings
+from pathlib import Path
+import numba
+import numpy as np
+from sklearn.metrics import f1_score, make_scorer
+from sklearn.linear_model import LogisticRegression
+from sklearn_mlp import MLPClassifier
+from sklearn_mlp.callbacks import Checkpoint, StopWhen
+
+warnings.simplefilter("ignore")
+rate, names, lock, file, table = 0.5, {"one", "two", "three"}, threading.Lock(), open(__file__), {"a": np.ones(3)}
+other = LogisticRegression(C=3).fit(np.eye(3), [0, 1, 1])
+
+def helper(p):
+    assert lock and file and names and other
+    return {"one": rate, "two": 2}["one"] ** p if p in {0.1, "a", "b", "c"} else again(p)
+
+def again(p, n=1):
+    return helper(0.1) if n == 0 else math.exp(-p) * float(table["a"].mean())
+
+class Schedule(list):
+    power = 2
+    @property
+    def factor(self):
+        return rate
+    @staticmethod
+    def static(p):
+        return p
+    def __call__(self, p):
+        return self.factor ** self.static(p)
+
+def scorer(clf, X, y, names=names):
+    return (clf.predict(X) == y).mean()
+
+compiled = numba.njit(lambda p: 1 - p)
+X = np.random.default_rng(0).normal(size=(40, 3))
+for number, (schedule, scoring) in enumerate([
+    (lambda p: helper(p) + functools.reduce(max, [p]), scorer),
+    (Schedule([1, 2]), make_scorer(f1_score, average="macro")),
+    (compiled, None),
+    (functools.partial(again, n=2), "accuracy"),
+]):
+    path = Path(sys.argv[1], str(number))
+    clf = MLPClassifier((5,), early_stopping=True, random_state=0, max_iter=5, learning_rate=schedule, scoring=scoring)
+    if not path.exists():
+        clf.set_callbacks(Checkpoint(path), StopWhen(lambda mlp: mlp.n_iter_ == 2)).fit(X, X[:, 0] > 0)
+    else:
+        print(clf.fit(X, X[:, 0] > 0, resume_from=path).n_iter_)
+"""
+
+
+def test_the_same_script_in_another_process_is_not_refused(tmp_path):
+    script, folder = tmp_path / "script.py", tmp_path / "checkpoints"
+    script.write_text(SAME)
+    folder.mkdir()
+    outputs = [
+        subprocess.run(
+            [sys.executable, str(script), str(folder)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for seed in "12"
+    ]
+    assert [output.stderr for output in outputs] == ["", ""]
+    assert outputs[1].stdout.split() == ["5"] * 4
 
 
 def test_what_makes_no_difference_is_not_refused(checkpoint, capsys):
