@@ -40,7 +40,7 @@ class Checkpoint:
 
     keep : int, default=1
         Number of checkpoints to keep: `path` is the latest, ``path + '.1'`` the one before, and so on. A crash at any
-        moment loses none of them. (While they are renamed, there is one more, with the number `keep`.)
+        moment loses none of them. While they are renamed, there is one more, with the number `keep`.
 
     Raises
     ------

@@ -826,7 +826,7 @@ class Faults:
 
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("error", [Stopped, OSError(errno.EIO, "Input/output error")], ids=["killed", "error"])
-@pytest.mark.parametrize("keep", [1, 2, 4])
+@pytest.mark.parametrize("keep", [1, 3])
 def test_no_interruption_of_a_write_loses_a_checkpoint(keep, error, links, path, monkeypatch):
     MLPClassifier(**SMALL).set_callbacks(Checkpoint(path), after(1)).fit(X_DIGITS, Y_DIGITS)
     content = read_checkpoint(path)
@@ -845,7 +845,7 @@ def test_no_interruption_of_a_write_loses_a_checkpoint(keep, error, links, path,
             file.unlink()
         for epoch in range(1, 7):
             write(epoch)
-        assert [n_iter(file) for file in files] == [6, 5, 4, 3][:keep]
+        assert [n_iter(file) for file in files] == [6, 5, 4][:keep]
         with monkeypatch.context() as patch:
             faults = Faults(patch, at, error)
             with suppress(Stopped, OSError):
@@ -856,7 +856,7 @@ def test_no_interruption_of_a_write_loses_a_checkpoint(keep, error, links, path,
         assert {n_iter(file) for file in numbered} >= {*range(newest, newest - keep, -1)}
         assert newest in (6, 7)
         write(8)
-        assert [n_iter(file) for file in files] == [8, newest, newest - 1, newest - 2][:keep]
+        assert [n_iter(file) for file in files] == [8, newest, newest - 1][:keep]
         assert not path.with_name(f"{path.name}.{keep}").exists()
     assert at > 4
 
