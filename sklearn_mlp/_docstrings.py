@@ -312,7 +312,8 @@ resume_from : str or path-like, default=None
     A checkpoint written by :class:`sklearn_mlp.callbacks.Checkpoint` while an estimator with the same parameters was
     fitted to the same data. Training continues from there, and the result is bit-identical to that of an uninterrupted
     fit. Other data, or other parameters that affect the result, raise an error; `max_iter` may change, unless a
-    schedule spans it. Not available for 'lbfgs'.""",
+    schedule spans it. Functions and scorers are compared by their code and the variables and state that they use. Not
+    available for 'lbfgs'.""",
     "fit_raises": """\
 ValueError
     If a parameter, the data or the checkpoint is invalid, or if training ends with non-finite weights. The estimator

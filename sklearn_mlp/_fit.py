@@ -1,6 +1,5 @@
 """One fit, from data as users have them to the attributes of a fitted estimator."""
 
-from functools import cache
 from math import inf, isfinite
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 
 from sklearn_mlp._caller import is_nested, warn
-from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
+from sklearn_mlp._checkpoint import check_identity, check_snapshot, identity, read_checkpoint
 from sklearn_mlp._checks import (
     about,
     random_state_from,
@@ -89,13 +88,17 @@ class Fit:
         self.device = device
         self.tasks = tasks
         self.incremental = incremental
+        self.resume_from = resume_from
         self.continues = continues_fit(mlp, incremental, resume_from)
         self._read_training_set(inputs, known_classes)
         self._find_start(None if resume_from is None else read_checkpoint(resume_from))
         self._read_validation_set(inputs)
+        if self.checkpoint is not None or tasks.writes_checkpoints:
+            # Before training, which can change the variables of functions among the parameters.
+            self.identity = identity(mlp, device, **self.data)
         if self.checkpoint is not None:
             needs_max_iter = schedule_needs_max_iter(mlp)
-            check_identity(resume_from, self.checkpoint["identity"], self._identity(), needs_max_iter=needs_max_iter)
+            check_identity(resume_from, self.checkpoint["identity"], self.identity, needs_max_iter=needs_max_iter)
         self.model = Model(self.plan.blocks, self.task)
         past = vars(mlp) if self.continues else {}
         self.history = History(self.plan, self.loss_unit, self.validation_set is not None, past, incremental)
@@ -261,17 +264,16 @@ class Fit:
     def _run_stochastic(self, training):
         plan, history, tasks = self.plan, self.history, self.tasks
         if self.checkpoint is not None:
+            check_snapshot(self.resume_from, self.checkpoint["fit"], training, history)
             training.resume(self.checkpoint["fit"])
             history.load(self.checkpoint["fit"]["record"])
             training.t = history.t_
-        our_identity = cache(self._identity)
 
         def snapshot():
-            state = training.snapshot()
-            if state is None:
+            if not training.is_between_epochs:
                 return None
-            state = state | {"record": history.state()}
-            return {"identity": our_identity(), "random_state": self.random_state_before, "fit": state}
+            state = training.snapshot() | {"record": history.state()}
+            return {"identity": self.identity, "random_state": self.random_state_before, "fit": state}
 
         tasks.describe(self.rows, lambda: self._fitted_now(training.model), snapshot)
         asked_to_stop = False
@@ -406,9 +408,6 @@ class Fit:
     def _load_parameters(self, objective):
         """Make `mlp`, which scorers get, predict with the parameters of the moment."""
         vars(self.mlp).update(self._fitted(self._to_host(objective.model.vector)) | self.task.scorer_attributes())
-
-    def _identity(self):
-        return identity(self.mlp, self.device, **self.data)
 
 
 def _keep_what_is_trained():

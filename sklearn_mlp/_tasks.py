@@ -24,6 +24,7 @@ class FitTasks:
         if getattr(estimator, "_skl_callbacks", None):
             self.root = estimator._init_callback_context(max_subtasks=estimator.max_iter)
             self._call(self.root.call_on_fit_task_begin)
+        self.writes_checkpoints = hasattr(self.root, "checkpoints")  # `Checkpoint` has set it
 
     def describe(self, rows, fitted, snapshot):
         """Set what callbacks can request.

@@ -5,15 +5,15 @@ of each epoch (with 'lbfgs', of each iteration). Training stops as soon as one o
 """
 
 import os
-from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_mlp._caller import warn
-from sklearn_mlp._checkpoint import remove_leftovers, write_checkpoint
+from sklearn_mlp._checkpoint import prepare, write_checkpoint
 
 __all__ = ["Checkpoint", "StopWhen", "TimeLimit"]
 
@@ -24,25 +24,28 @@ class Checkpoint:
     A checkpoint contains everything that the remaining training run depends on: the weights, the states of the solver
     and of the random number generator, the order of the rows, the curves, the best weights so far. It is written to a
     temporary file and then renamed, so that `path` is always a complete checkpoint or does not exist, even after a
-    crash. The last epoch always writes a checkpoint. A checkpoint contains no code, and is safe to load from untrusted
-    sources. Not available for solver='lbfgs'.
+    crash. The last epoch always writes a checkpoint. It contains no code, and its structure and the ranges of its
+    values are validated before use: a file from an untrusted source can lead to a ValueError or, as its weights can be
+    any, to a bad model, but to nothing else. Not available for solver='lbfgs'.
 
     Parameters
     ----------
     path : str or path-like
-        The file. ``{task}`` is replaced by the numbers of the task of the fit and of its parent tasks, such as '0-0-3'
+        The file; relative to the working directory at the start of the fit. If it is a symbolic link, its target is
+        replaced. ``{task}`` is replaced by the numbers of the task of the fit and of its parent tasks, such as '0-0-3'
         in a search, whose fits would otherwise overwrite each other's files.
 
     every : int, default=1
         Number of epochs between checkpoints.
 
     keep : int, default=1
-        Number of checkpoints to keep: `path` is the latest, ``path + '.1'`` the one before, and so on.
+        Number of checkpoints to keep: `path` is the latest, ``path + '.1'`` the one before, and so on. A crash at any
+        moment loses none of them. While they are renamed, there is one more, with the number `keep`.
 
     Raises
     ------
     OSError
-        At the start of the fit, if the folder is not writable. If a later checkpoint cannot be written, a warning is
+        At the start of the fit, if `path` cannot be written. If a later checkpoint cannot be written, a warning is
         issued, the earlier checkpoints are kept and training continues.
     ValueError
         If solver='lbfgs', or in a search if `path` does not contain ``{task}``.
@@ -88,21 +91,21 @@ class Checkpoint:
                 "Checkpoint is for sklearn_mlp's MLPClassifier and MLPRegressor with a stochastic solver, not for "
                 f"{estimator}. Set it on the MLP itself, and use another solver than 'lbfgs'."
             )
-        path = self._path(context)
-        if "{task}" not in str(self.path) and not all(task.sequential_subtasks for task in _lineage(context)):
+        task = "-".join(str(above.task_id) for above in reversed(_lineage(context)))
+        path = Path(os.path.realpath(os.fsdecode(self.path).replace("{task}", task)))
+        if "{task}" not in os.fsdecode(self.path) and not all(task.sequential_subtasks for task in _lineage(context)):
             raise ValueError(
                 f"Checkpoint({str(self.path)!r}) would be overwritten by each fit of the search. Put {{task}} into the "
                 f"path, for example {str(path.with_stem(path.stem + '-{task}'))!r}."
             )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(path)
-            write_checkpoint(path.with_name(f"{path.name}.test"), {})
-            path.with_name(f"{path.name}.test").unlink()
+            prepare(path)
         except OSError as error:
             raise type(error)(
-                error.errno, f"Checkpoint cannot write to the folder of its path ({error.strerror})", str(path)
+                error.errno, f"Checkpoint cannot write to its path ({error.strerror})", str(path)
             ) from error
+        # Kept on the context, since several fits can share a callback.
+        vars(context).setdefault("checkpoints", {})[self] = SimpleNamespace(path=path, is_written=True)
 
     def on_fit_task_begin(self, estimator, context):
         """Do nothing."""
@@ -110,32 +113,22 @@ class Checkpoint:
     def on_fit_task_end(self, estimator, context):
         is_epoch = not hasattr(context, "snapshot")
         fit = context.parent if is_epoch else context
-        if is_epoch:
-            fit.is_saved = (context.task_id + 1) % self.every == 0
-        if (fit.is_saved if is_epoch else not getattr(fit, "is_saved", True)) and (content := fit.snapshot()):
-            self._write(self._path(fit), content)
+        file = fit.checkpoints[self]
+        is_due = (context.task_id + 1) % self.every == 0 if is_epoch else not file.is_written
+        file.is_written = is_due
+        if is_due and (content := fit.snapshot()):
+            self._write(file.path, content)
 
     def teardown(self, estimator, context):
         """Do nothing."""
 
-    def _path(self, fit):
-        task = "-".join(str(above.task_id) for above in reversed(_lineage(fit)))
-        return Path(str(self.path).replace("{task}", task))
-
     def _write(self, path, content):
-        kept = [path, *(path.with_name(f"{path.name}.{i}") for i in range(1, self.keep))]
         try:
-            for newer, older in reversed([*pairwise(kept)]):
-                if newer == path and path.exists():
-                    older.unlink(missing_ok=True)
-                    os.link(path, older)
-                elif newer.exists():
-                    os.replace(newer, older)
-            write_checkpoint(path, content)
+            write_checkpoint(path, content, self.keep)
         except OSError as error:
             warn(
                 f"Checkpoint could not write {str(path)!r} after epoch {content['fit']['record']['n_iter_']}: "
-                f"{error.strerror}. The earlier checkpoints are unchanged; training continues.",
+                f"{error.strerror}. The earlier checkpoints are kept; training continues.",
                 RuntimeWarning,
             )
 

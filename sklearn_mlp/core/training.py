@@ -210,7 +210,7 @@ class Training:
     is_over : bool
         Whether patience has run out, or the loss is not finite.
     is_between_epochs : bool
-        Whether all that an epoch changes has been changed, so that `snapshot` is possible.
+        Whether all that an epoch changes has been changed, so that a `snapshot` is of use.
     """
 
     def __init__(
@@ -366,10 +366,8 @@ class Training:
         self.objective.network.n_training_passes = state["n_training_passes"]
         self.objective.n_averaged = state["n_averaged"]
 
-    def snapshot(self) -> dict[str, Any] | None:
-        """All that is needed to continue bit-identically; None in the middle of an epoch."""
-        if not self.is_between_epochs:
-            return None
+    def snapshot(self) -> dict[str, Any]:
+        """All that is needed to continue bit-identically, unless taken in the middle of an epoch."""
         objective, to_host = self.objective, self.plan.device.to_host
         averages = objective.model is not objective.theta
         return {
