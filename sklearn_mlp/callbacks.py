@@ -91,21 +91,21 @@ class Checkpoint:
                 "Checkpoint is for sklearn_mlp's MLPClassifier and MLPRegressor with a stochastic solver, not for "
                 f"{estimator}. Set it on the MLP itself, and use another solver than 'lbfgs'."
             )
-        task = "-".join(str(above.task_id) for above in reversed(_lineage(context)))
-        path = Path(os.path.realpath(os.fsdecode(self.path).replace("{task}", task)))
-        if "{task}" not in os.fsdecode(self.path) and not all(task.sequential_subtasks for task in _lineage(context)):
+        name = os.fsdecode(self.path)
+        if "{task}" not in name and not all(task.sequential_subtasks for task in _lineage(context)):
+            path = Path(name)
             raise ValueError(
-                f"Checkpoint({str(self.path)!r}) would be overwritten by each fit of the search. Put {{task}} into the "
-                f"path, for example {str(path.with_stem(path.stem + '-{task}'))!r}."
+                f"Checkpoint({name!r}) would be overwritten by each fit of the search. Put {{task}} into the path, for "
+                f"example {str(path.with_stem(path.stem + '-{task}'))!r}."
             )
+        name = name.replace("{task}", "-".join(str(above.task_id) for above in reversed(_lineage(context))))
+        path = Path(os.path.realpath(name))
         try:
             prepare(path)
         except OSError as error:
-            raise type(error)(
-                error.errno, f"Checkpoint cannot write to its path ({error.strerror})", str(path)
-            ) from error
+            raise type(error)(error.errno, f"Checkpoint cannot write to its path ({error.strerror})", name) from error
         # Kept on the context, since several fits can share a callback.
-        vars(context).setdefault("checkpoints", {})[self] = SimpleNamespace(path=path, is_written=True)
+        vars(context).setdefault("checkpoints", {})[self] = SimpleNamespace(name=name, path=path, is_written=True)
 
     def on_fit_task_begin(self, estimator, context):
         """Do nothing."""
@@ -117,17 +117,17 @@ class Checkpoint:
         is_due = (context.task_id + 1) % self.every == 0 if is_epoch else not file.is_written
         file.is_written = is_due
         if is_due and (content := fit.snapshot()):
-            self._write(file.path, content)
+            self._write(file, content)
 
     def teardown(self, estimator, context):
         """Do nothing."""
 
-    def _write(self, path, content):
+    def _write(self, file, content):
         try:
-            write_checkpoint(path, content, self.keep)
+            write_checkpoint(file.path, content, self.keep)
         except OSError as error:
             warn(
-                f"Checkpoint could not write {str(path)!r} after epoch {content['fit']['record']['n_iter_']}: "
+                f"Checkpoint could not write {file.name!r} after epoch {content['fit']['record']['n_iter_']}: "
                 f"{error.strerror}. The earlier checkpoints are kept; training continues.",
                 RuntimeWarning,
             )
