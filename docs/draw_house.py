@@ -37,7 +37,7 @@ FLOORS = (
         (
             ("_fit", "_plan", "_task", "_model"),
             ("_history", "_validation_set", "_tasks", "_checkpoint"),
-            ("_checks", "_version"),
+            ("_labels", "_checks", "_version"),
         ),
     ),
     (

@@ -13,6 +13,8 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
 from sklearn_mlp._checks import (
     about,
+    as_column,
+    check_range,
     random_state_from,
     split_rows,
     validate_weight,
@@ -106,6 +108,7 @@ class Fit:
         with about("X", "y"):
             self.X, self.y = X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not self.continues)
         self.dtype = dtype = training_dtype(mlp, mlp.coefs_[0] if self.continues else X)
+        check_range(X, dtype, device, "X")
         with about("sample_weight"):
             self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
         with about("y"):
@@ -130,9 +133,9 @@ class Fit:
         self.data = {"X": self.X, "y": self.y, "sample_weight": self.weight_of_user}
         if inputs.X_val is not None:
             with about("X_val"):
-                X = validate_X(mlp, inputs.X_val, device, reset=False)
+                X = validate_X(mlp, inputs.X_val, device, reset=False, dtype=self.dtype)
             with about("y_val"):
-                y = validate_y(inputs.y_val, device)
+                y = as_column(validate_y(mlp, inputs.y_val, device))
             with about("X_val", "y_val"):
                 check_consistent_length(X, y)
             with about("sample_weight_val"):
