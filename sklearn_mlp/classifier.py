@@ -131,7 +131,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels of any sortable type or, for multilabel classification, an indicator matrix of 0 and 1, which
             may be sparse. In any other y with several columns, each column is a separate multiclass target with its
-            own softmax.
+            own softmax, and may have labels of another type.
 
         $fit_parameters
 
@@ -220,7 +220,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The most probable class of each sample. For multilabel models, an indicator of the columns with a
-            probability above 0.5, sparse if y was sparse in `fit`.
+            probability above 0.5, sparse if y was sparse in `fit`; for columns of several types, an array of objects.
         """
         return self._predict(X, lambda task, output, device: task.decode(output, device))
 
