@@ -2,15 +2,17 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from functools import wraps
 from operator import is_not
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mlp._caller import is_nested, warn
 from sklearn_mlp._checks import (
     about,
     as_column,
@@ -41,7 +43,24 @@ def solver_is_stochastic(estimator):
     return True
 
 
-class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
+def interruptible(fit):
+    """Decorate a `fit` so that an interrupt after the new model is in place is a warning."""
+
+    @wraps(fit)
+    def until_interrupted(self, *args, **kwargs):
+        before = vars(self).get("_model")
+        try:
+            return fit(self, *args, **kwargs)
+        except KeyboardInterrupt:
+            if vars(self).get("_model") is before or is_nested():
+                raise
+            warn("Training interrupted by user.")
+            return self
+
+    return until_interrupted
+
+
+class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters, ABC):
     """Multi-layer perceptron; a subclass finds the task and the loss for y."""
 
     @abstractmethod
@@ -57,13 +76,17 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         device = resolve_device(self.device)
         arrays = Inputs(*(self._read(name, array, device) for name, array in inputs._asdict().items()))
         tasks = FitTasks(None if incremental else self, inputs.X, inputs.y, inputs.sample_weight)
-        before = dict(vars(self))
+        before, fit = dict(vars(self)), None
         # What is not finite is reported once, by an error or a warning that says what to do, not by NumPy in each step.
         with device.active(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
                 fit = Fit(self._snapshot(), device, arrays, tasks, known_classes, incremental, resume_from)
                 self._publish(fit.run(), vars(fit.mlp), before)
                 tasks.end()
+            except BaseException:
+                if fit is not None and vars(self).get("_model") is not fit.model:
+                    fit.history.undo()
+                raise
             finally:
                 device.release()
         return self
@@ -77,8 +100,10 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         The only writer of fitted attributes. What others have set on the estimator during the fit stays.
         """
         set_by_scorers = {name: value for name, value in snapshot.items() if before.get(name, snapshot) is not value}
-        vars(self).update(set_by_scorers | fitted)
-        for name in NOT_ALWAYS_THERE - fitted.keys():
+        gone = NOT_ALWAYS_THERE - fitted.keys()
+        # An interrupt comes before or after the update.
+        vars(self).update(set_by_scorers | dict.fromkeys(gone) | fitted)
+        for name in gone:
             vars(self).pop(name, None)
 
     def _snapshot(self):
@@ -89,7 +114,7 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
 
     def _validate_changed_params(self):
         # To validate 40 parameters takes longer than to train on a small batch: it is done when one of them changes.
-        validated = getattr(self, "_training_state", {}).get("parameters")
+        validated = (getattr(self, "_training_state", None) or {}).get("parameters")
         if validated is None or any(map(is_not, self._parameter_values(), validated)):
             self._validate_params()
 
@@ -98,10 +123,56 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
 
     # -- predict -----------------------------------------------------------------------------------------------------
 
-    def _predict(self, X, decode):
+    def transform(self, X):
+        """Compute the output of the last hidden layer.
+
+        It is the one that predictions are computed from: without dropout, and with the running statistics of
+        ``normalization="batch"``. In a pipeline, a network that is not the last step is fitted to y, and transforms X
+        for the next step.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        A : ndarray of shape (n_samples, n_units)
+            The output of the units of the last hidden layer, in the precision of the model.
+
+        Raises
+        ------
+        ValueError
+            If the network has no hidden layer.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn.model_selection import train_test_split
+        >>> from sklearn.neighbors import KNeighborsClassifier
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> from sklearn_mlp import MLPClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+        >>> network = MLPClassifier((30,), early_stopping=True, random_state=0)
+        >>> model = make_pipeline(StandardScaler(), network, KNeighborsClassifier())
+        >>> model.fit(X_train, y_train).score(X_test, y_test)
+        0.9...
+        >>> model[:-1].transform(X_test).shape
+        (450, 30)
+        """
+        return self._predict(X, lambda task, output, device: output, hidden=True)
+
+    @property
+    def _n_features_out(self):
+        return len(self.coefs_[-1]) if len(self.coefs_) > 1 else 0
+
+    def _predict(self, X, decode, hidden=False):
         """What `decode` makes, on the device, of the task, the output of the network for X, and the device.
 
-        The output is of shape (n_samples, n_outputs), probabilities or expected values; it is where X is.
+        The output is of shape (n_samples, n_outputs), probabilities or expected values, or with `hidden` that of the
+        last hidden layer; it is where X is.
         """
         snapshot = self._snapshot()
         model = vars(snapshot).get("_model")
@@ -112,7 +183,7 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         with device.active(), np.errstate(over="ignore", invalid="ignore"):
             with about("X"):
                 X = validate_X(snapshot, X, device, reset=False, dtype=float_dtype(snapshot.coefs_[0]))
-            output = model.output(device, fitted_views(snapshot), X)
+            output = model.output(device, fitted_views(snapshot), X, hidden)
             # The sum is finite, unless it overflows, where all of them are.
             if not (device.to_host(np.isfinite(output.sum())) or device.to_host(np.isfinite(output).all())):
                 raise ValueError(
@@ -155,6 +226,8 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
         state = {**super().__getstate__(), "_sklearn_mlp_version": __version__}
         if "_model" in state:
             state["_model"] = state["_model"].state()
+            # `partial_fit` appends to the lists; a copy has its own.
+            state |= {name: list(value) for name, value in state.items() if isinstance(value, list)}
         return state
 
     def __setstate__(self, state):
@@ -176,4 +249,5 @@ class BaseMLP(CallbackSupportMixin, SharedParameters, ABC):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -1,9 +1,9 @@
 """Checks of parameters and data that go beyond the constraints on a single parameter."""
 
 import re
-import warnings
 from contextlib import contextmanager
 from datetime import date, time, timedelta
+from difflib import get_close_matches
 from math import ceil, isnan
 from numbers import Integral, Number
 
@@ -16,17 +16,32 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklearn_mlp._caller import warn
 from sklearn_mlp.core.activations import ACTIVATIONS
 
 DATES = date, time, timedelta, np.datetime64, np.timedelta64
 # The numbers that float32 holds exactly: NumPy promotes them to it.
 EXACT_IN_FLOAT32 = {nw.Float32, nw.Float16, nw.Int16, nw.Int8, nw.UInt16, nw.UInt8, nw.Boolean}
+# Options under the names that they have elsewhere, where these are not similar.
+SYNONYMS = {
+    "swish": ["silu"],
+    "sigmoid": ["logistic"],
+    "linear": ["identity"],
+    "auc": ["roc_auc"],
+    "mse": ["squared_error", "neg_mean_squared_error"],
+    "mae": ["absolute_error", "neg_mean_absolute_error"],
+    "rmse": ["neg_root_mean_squared_error"],
+    "cross_entropy": ["log_loss"],
+    "pinball": ["quantile"],
+}
 
 
-def warn(message, category=UserWarning):
-    # The warning is attributed to this package, not to the caller: filters with module="sklearn", common in scripts for
-    # scikit-learn, match its name as well.
-    warnings.warn(message, category, stacklevel=1)
+def suggest(name, options):
+    """A sentence with the option that is probably meant by `name`; empty if there is none."""
+    name = str(name).lower()
+    likely = [option for option in SYNONYMS.get(name, ()) if option in options]
+    likely += get_close_matches(name, options, n=1)
+    return f" Did you mean {likely[0]!r}?" if likely else ""
 
 
 @contextmanager
@@ -301,7 +316,8 @@ def check_activation(activation, n_hidden):
     names = list(activation)
     unknown = [name for name in names if name not in ACTIVATIONS]
     if unknown:
-        raise ValueError(f"activation has {unknown[0]!r}, which is none of {sorted(ACTIVATIONS)}.")
+        advice = suggest(unknown[0], ACTIVATIONS)
+        raise ValueError(f"activation has {unknown[0]!r}, which is none of {sorted(ACTIVATIONS)}.{advice}")
     if len(names) != n_hidden:
         raise ValueError(
             f"activation={activation!r} has {len(names)} names, but there are {n_hidden} hidden layers. Pass one name "
@@ -347,7 +363,8 @@ def random_state_from(state):
 def split_rows(n_samples, codes, validation_fraction, random_state):
     """Row indices to train on and to validate on, with the split that scikit-learn draws from the same random state.
 
-    The split is stratified where every class has enough rows. A row that is the only one of its class is trained on.
+    The split is stratified where every class has enough rows. With more than two classes, the only row of a class is
+    trained on.
 
     Parameters
     ----------
@@ -355,6 +372,13 @@ def split_rows(n_samples, codes, validation_fraction, random_state):
         The class of each row, to stratify by.
     """
     n_val = ceil(validation_fraction * n_samples)
+    counts = [] if codes is None else np.bincount(codes)
+    if len(counts) == 2 and counts.min() == 1:
+        raise ValueError(
+            "The least populated classes in y have only 1 member, which cannot be both in the training and in the "
+            f"validation set of early_stopping=True. Classes with too few members are: [{str(counts[1] == 1)!r}]. Add "
+            "samples of this class, pass X_val and y_val, or set early_stopping=False."
+        )
     if n_val < 2 or n_val == n_samples:
         what, remedy = ("validation", "Increase") if n_val < 2 else ("training", "Decrease")
         raise ValueError(
@@ -365,7 +389,6 @@ def split_rows(n_samples, codes, validation_fraction, random_state):
     rows = np.arange(n_samples)
     if codes is None:
         return train_test_split(rows, test_size=n_val, random_state=random_state)
-    counts = np.bincount(codes)
     is_single = counts[codes] == 1
     if n_samples - np.count_nonzero(is_single) <= n_val:
         is_single[:] = False  # there are too few others

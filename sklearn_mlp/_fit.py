@@ -10,6 +10,7 @@ from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 
+from sklearn_mlp._caller import is_nested, warn
 from sklearn_mlp._checkpoint import check_identity, identity, read_checkpoint
 from sklearn_mlp._checks import (
     about,
@@ -21,7 +22,6 @@ from sklearn_mlp._checks import (
     validate_X,
     validate_X_y,
     validate_y,
-    warn,
 )
 from sklearn_mlp._history import History
 from sklearn_mlp._model import Model, fitted_views, parameter_attributes
@@ -32,6 +32,7 @@ from sklearn_mlp._plan import (
     schedule_needs_max_iter,
     training_dtype,
 )
+from sklearn_mlp._scales import check_same_scale, check_scale
 from sklearn_mlp._validation_set import ValidationSet, make_validation
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.parameters import draw, empty_parameters
@@ -107,21 +108,23 @@ class Fit:
         mlp, device = self.mlp, self.device
         with about("X", "y"):
             self.X, self.y = X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not self.continues)
+        if not self.incremental:
+            check_scale(X, device, getattr(mlp, "feature_names_in_", None))
         self.dtype = dtype = training_dtype(mlp, mlp.coefs_[0] if self.continues else X)
         check_range(X, dtype, device, "X")
         with about("sample_weight"):
             self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
         with about("y"):
-            y, self.task, self.loss, class_weight = mlp._learn_task(
+            y, self.task, self.loss, self.class_weight = mlp._learn_task(
                 y, self.weight_of_user, known_classes, device, self.incremental
             )
             self.target = self._encode(y)
         self.plan = make_plan(mlp, device, dtype, self.task, self.loss, self.incremental)
         with about("class_weight"):
             self.class_weights = None
-            if class_weight is not None:
-                self.class_weights = self.task.class_weights(class_weight, device.to_host(self.target))
-        self.sample_weight = self._weigh(self.target, self.weight_of_user)
+            if self.class_weight is not None:
+                self.class_weights = self.task.class_weights(self.class_weight, device.to_host(self.target))
+        self.sample_weight = self._weigh(self.target, self.weight_of_user, "y")
         self.loss_unit = 1.0
         if self.task.standardizes:
             self.loss_unit = float(np.mean(self.task.scale**self.loss.unit_power))
@@ -138,13 +141,14 @@ class Fit:
                 y = as_column(validate_y(mlp, inputs.y_val, device))
             with about("X_val", "y_val"):
                 check_consistent_length(X, y)
+            check_same_scale(self.X, X, device, getattr(mlp, "feature_names_in_", None))
             with about("sample_weight_val"):
                 weight = validate_weight(inputs.sample_weight_val, X.shape[0], self.dtype, device)
             with about("y_val"):
                 y_of_task = task.read(y, device)
                 task.check(y_of_task)
                 target = self._encode(y_of_task)
-            self.validation_set = ValidationSet(X, y, target, self._weigh(target, weight), None)
+            self.validation_set = ValidationSet(X, y, target, self._weigh(target, weight, "y_val"), None)
             self.data |= {"X_val": X, "y_val": y, "sample_weight_val": self.validation_set.sample_weight}
         elif self.plan.early_stopping:
             self.rows, rows_val = self._split_rows()
@@ -165,13 +169,26 @@ class Fit:
     def _encode(self, y):
         target = self.task.encode(y, self.dtype, self.device)
         if is_regressor(self.mlp):
-            self.loss.check_domain(self.device.to_host(target.min()))
+            self.loss.check_domain(*(self.device.to_host(end) for end in (target.min(), target.max())))
         return target
 
-    def _weigh(self, target, sample_weight):
+    def _weigh(self, target, sample_weight, name):
+        """The weights of the rows of y or y_val, as `name` says."""
         if self.class_weights is None:
             return sample_weight
-        return self.task.weigh(self.class_weights, self.device.to_host(target), sample_weight, self.dtype)
+        weight = self.task.weigh(self.class_weights, self.device.to_host(target), sample_weight, self.dtype)
+        total = weight.sum()
+        if total == 0:
+            raise ValueError(
+                f"class_weight={self.class_weight} gives all rows of {name} a weight of zero, with which they have no "
+                "effect. Give one of their classes a positive weight, or drop them."
+            )
+        if not isfinite(total):
+            raise ValueError(
+                f"class_weight={self.class_weight} times sample_weight is not finite in {self.dtype}, or its sum over "
+                f"the rows of {name} is not. Divide the weights by a constant."
+            )
+        return weight
 
     # -- where training begins -----------------------------------------------------------------------------------------
 
@@ -185,7 +202,7 @@ class Fit:
         if checkpoint is not None:
             random_state = checkpoint["random_state"]
         elif self.incremental and self.continues:
-            state = getattr(mlp, "_training_state", {})
+            state = getattr(mlp, "_training_state", None) or {}
             if state.get("solver") == plan.solver:
                 self.solver_state = state["training"]
                 random_state = state["random_state"] if state["seed"] == plan.random_state else None
@@ -265,7 +282,7 @@ class Fit:
             asked_to_stop = training.run(history.add_epoch, tasks.epoch_begins, tasks.epoch_ends, history.n_iter_)
         except KeyboardInterrupt:
             asked_to_stop = True
-            warn("Training interrupted by user.")
+            _keep_what_is_trained()
         if history.n_iter_ and not isfinite(history.loss_):
             if training.best_theta is None:
                 raise ValueError(NON_FINITE)
@@ -275,13 +292,14 @@ class Fit:
                 f"learning_rate_init={plan.learning_rate_init}.",
                 ConvergenceWarning,
             )
-        elif not (training.is_over or asked_to_stop or training.schedule.has_end):
+        is_over = training.is_over or training.schedule.has_end
+        if not (is_over or asked_to_stop or history.has_flattened()):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({plan.max_iter}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
             )
-        return self._finished(training.model, training.objective)
+        return self._finished(training.model, training.objective, is_over)
 
     def _run_partial_fit(self, training):
         if self.solver_state is not None:
@@ -289,11 +307,10 @@ class Fit:
         try:
             epoch = training.epoch()
         except KeyboardInterrupt:
-            warn("Training interrupted by user.")
+            _keep_what_is_trained()
         else:
             if not (isfinite(epoch.loss) and np.isfinite(self.device.to_host(training.model)).all()):
                 raise ValueError(NON_FINITE)
-            # Last of all: the estimator has the same lists.
             self.history.add_epoch(epoch)
         seed = self.plan.random_state if isinstance(self.plan.random_state, Integral) else None
         return self._fitted(self._to_host(training.model)) | {
@@ -319,17 +336,19 @@ class Fit:
                 tasks.epoch_begins()
 
         tasks.epoch_begins()
+        is_over = False
         try:
             result = minimize_lbfgs(self.plan, data, objective, iteration_ends)
         except KeyboardInterrupt:
-            warn("Training interrupted by user.")
+            _keep_what_is_trained()
         else:
             history.loss_ = self.loss_unit * float(result.fun)
             if not isfinite(history.loss_):
                 raise ValueError(NON_FINITE)
+            is_over = result.status == 0
             if result.status not in (0, STOPPED_BY_CALLBACK):
                 self._warn_about_lbfgs(result)
-        return self._finished(objective.theta.vector, objective)
+        return self._finished(objective.theta.vector, objective, is_over)
 
     def _warn_about_lbfgs(self, result):
         n_iter, max_iter = self.history.n_iter_, self.plan.max_iter
@@ -344,15 +363,17 @@ class Fit:
 
     # -- results -------------------------------------------------------------------------------------------------------
 
-    def _finished(self, vector, objective):
+    def _finished(self, vector, objective, is_over):
+        """The fitted attributes; `is_over` is whether training has ended by itself, before `max_iter`."""
         theta = self._to_host(vector)
         if not np.isfinite(theta.vector).all():
             raise ValueError(NON_FINITE)
-        if is_regressor(self.mlp) and self.history.loss_ is not None:
+        # A classifier that has not converged has a warning already.
+        if self.history.loss_ is not None and (is_over or is_regressor(self.mlp)):
             rows = slice(None) if self.rows is None else self.rows
             weight = None if self.sample_weight is None else self.sample_weight[rows]
             target = self.device.to_host(self.target)[rows]
-            self.task.check_scale(self.history.loss_, objective, self.loss, target, weight)
+            self.task.check_loss(self.history.loss_, objective, self.loss, target, weight)
         return self._fitted(theta)
 
     def _to_host(self, vector, copy=False):
@@ -391,6 +412,13 @@ class Fit:
 
     def _identity(self):
         return identity(self.mlp, self.device, **self.data)
+
+
+def _keep_what_is_trained():
+    """Let an interrupt end the fit that the user has called, with a warning, but not one within a search."""
+    if is_nested():
+        raise
+    warn("Training interrupted by user.")
 
 
 def _pack_parameters(views, slots, dtype):

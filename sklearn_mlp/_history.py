@@ -48,6 +48,12 @@ class History:
         self.best_loss_ = past.get("best_loss_") if incremental else None
         self.best_validation_score_ = past.get("best_validation_score_") if incremental else None
         self.n_iter_ = 0
+        self._past = [(each, len(each)) for each in vars(self).values() if isinstance(each, list)]
+
+    def undo(self):
+        """Remove what has been appended to the lists of the estimator."""
+        for values, length in self._past:
+            del values[length:]
 
     def add_epoch(self, epoch):
         """Record an epoch of a stochastic solver, and print it."""
@@ -77,6 +83,17 @@ class History:
         if has_best and isfinite(loss):
             self.best_loss_ = loss if self.best_loss_ is None else min(loss, self.best_loss_)
         self.n_iter_ += 1
+
+    def has_flattened(self):
+        """Whether the training loss, which stopping depends on, has all but stopped falling.
+
+        In the last tenth of the epochs, and at least ten, it has fallen by less than 1 % of the whole fall.
+        """
+        last = max(10, self.n_iter_ // 10)
+        if self.plan.early_stopping or self.n_iter_ <= 2 * last:
+            return False
+        curve = self.loss_curve_[-self.n_iter_ :]
+        return curve[-1 - last] - curve[-1] < 0.01 * (curve[0] - curve[-1])
 
     def state(self):
         """The record as fitted attributes; the lists are those in use."""

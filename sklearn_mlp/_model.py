@@ -35,8 +35,8 @@ class Model:
         # Networks on the estimator's arrays that no thread is using, each with these and its output activation.
         self._idle = []
 
-    def output(self, device, views, X):
-        """The output of the network for X, of shape (n_samples, n_outputs), on the device.
+    def output(self, device, views, X, hidden=False):
+        """The output of the network for X, or of its last hidden layer, of shape (n_samples, n_outputs), on the device.
 
         Parameters
         ----------
@@ -44,11 +44,18 @@ class Model:
         views : list of tuples of arrays
             The parameters of each layer, on the host.
         X : array or sparse matrix of shape (n_samples, n_features)
+        hidden : bool, default=False
+            Whether to return the output of the last hidden layer.
         """
+        if hidden and len(views) == 1:
+            raise ValueError(
+                "transform returns the output of the last hidden layer, and a network with hidden_layer_sizes=() has "
+                "none. Fit one with hidden layers."
+            )
         on_device, network, activate = self._network(device, views)
         batch_size = device.chunk_rows(X, network.n_units)
         batches = Batches(device, X, None, None, dtype=network.dtype, batch_size=batch_size)
-        output = network.predict(batches, activate)
+        output = network.last_hidden(batches) if hidden else network.predict(batches, activate)
         if X.shape[0] * network.n_units <= KEPT_SIZE and _are_same(on_device, views):
             self._idle.append((on_device, network, activate))
         return output

@@ -1,11 +1,19 @@
-"""The converter of both estimators for skl2onnx."""
+"""The converters of both estimators, registered with skl2onnx by the import of this module."""
 
+from copy import copy
 from functools import partial
 
 import numpy as np
 import skl2onnx
 from onnx import TensorProto
+from skl2onnx._parse import (
+    _parse_sklearn_classifier,
+    _parse_sklearn_simple_model,
+    sklearn_parsers_map,
+    update_registered_parser,
+)
 from skl2onnx.algebra import onnx_ops
+from skl2onnx.common._registration import get_converter, register_converter
 from skl2onnx.common.data_types import (
     BooleanTensorType,
     DoubleTensorType,
@@ -14,61 +22,96 @@ from skl2onnx.common.data_types import (
     SequenceType,
     StringTensorType,
 )
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from sklearn_mlp.classifier import MLPClassifier
 from sklearn_mlp.devices.cpu import NORM_EPSILON
 from sklearn_mlp.regressor import MLPRegressor
 
-TYPE_OF_LABELS = {
-    "b": BooleanTensorType,
-    "i": Int64TensorType,
-    "u": Int64TensorType,
-    "f": DoubleTensorType,
-    "U": StringTensorType,
-    "O": StringTensorType,
+# By the kind of NumPy's dtype.
+LABELS = {
+    "b": (np.bool_, BooleanTensorType),
+    "i": (np.int64, Int64TensorType),
+    "u": (np.int64, Int64TensorType),
+    "f": (np.float64, DoubleTensorType),
+    "U": (np.str_, StringTensorType),
+    "O": (np.str_, StringTensorType),
 }
+# In these, estimators transform, except in the last step of a pipeline that predicts.
+CONTAINERS = {Pipeline: "steps", FeatureUnion: "transformer_list", ColumnTransformer: "transformers_"}
 
 
 def convert(estimator, X_sample):
     """The ONNX model of an estimator, which may contain ours."""
-    for model in (MLPClassifier, MLPRegressor):
-        options = {"zipmap": [True, False, "columns"]} if model is MLPClassifier else None
-        alias = f"SklearnMlp{model.__name__}"
-        skl2onnx.update_registered_converter(model, alias, _set_types, _convert, overwrite=True, options=options)
     options = {MLPClassifier: {"zipmap": False}}
     if is_classifier(estimator):
         options[id(estimator)] = {"zipmap": False}
+        _check_labels(estimator)
     return skl2onnx.to_onnx(estimator, X_sample, options=options)
+
+
+# -- networks ----------------------------------------------------------------------------------------------------------
+
+
+class HiddenLayer(BaseEstimator):
+    """A network that transforms, in the place of one that another step follows."""
+
+    def __init__(self, mlp):
+        self.mlp = mlp
 
 
 def _set_types(operator):
     mlp = operator.raw_operator
     n_rows = operator.inputs[0].get_first_dimension()
-    numbers = FloatTensorType if _dtype(operator) == np.float32 else DoubleTensorType
+    numbers = FloatTensorType if _dtype(operator, mlp) == np.float32 else DoubleTensorType
     if not is_classifier(mlp):
         operator.outputs[0].type = numbers([n_rows, mlp.n_outputs_])
         return
     label, probability = operator.outputs
     if isinstance(mlp.classes_, list):
-        label.type = TYPE_OF_LABELS[mlp.classes_[0].dtype.kind]([n_rows, len(mlp.classes_)])
+        _, type_of_label = _labels_for_onnx(operator.scope_inst, mlp, mlp.classes_[0])
+        label.type = type_of_label([n_rows, len(mlp.classes_)])
         probability.type = SequenceType(numbers([n_rows, None]))
     else:
         is_multilabel = mlp.out_activation_ == "logistic" and mlp.n_outputs_ > 1
-        label.type = TYPE_OF_LABELS[mlp.classes_.dtype.kind]([n_rows, mlp.n_outputs_] if is_multilabel else [n_rows])
+        _, type_of_label = _labels_for_onnx(operator.scope_inst, mlp, mlp.classes_)
+        label.type = type_of_label([n_rows, mlp.n_outputs_] if is_multilabel else [n_rows])
         probability.type = numbers([n_rows, len(mlp.classes_)])
 
 
-def _dtype(operator):
+def _set_type_of_hidden(operator):
+    mlp = operator.raw_operator.mlp
+    numbers = FloatTensorType if _dtype(operator, mlp) == np.float32 else DoubleTensorType
+    operator.outputs[0].type = numbers([operator.inputs[0].get_first_dimension(), len(mlp.coefs_[-1])])
+
+
+def _dtype(operator, mlp):
     """Single precision if X has it, as the outputs of most other converters do; else the network's."""
     of_X = operator.inputs[0].type
-    return np.dtype(np.float32) if isinstance(of_X, FloatTensorType) else operator.raw_operator.coefs_[0].dtype
+    return np.dtype(np.float32) if isinstance(of_X, FloatTensorType) else mlp.coefs_[0].dtype
 
 
 def _convert(scope, operator, container):
-    mlp, dtype = operator.raw_operator, _dtype(operator)
-    o = _Operators(container.target_opset, dtype)
-    inputs = [o.cast(variable) for variable in operator.inputs]
+    mlp = operator.raw_operator
+    o = _Operators(container.target_opset, _dtype(operator, mlp))
+    A = _last_hidden(o, mlp, operator.inputs)
+    Z = o.Add(o.MatMul(A, o.number(mlp.coefs_[-1])), o.number(mlp.intercepts_[-1]))
+    results = _labels_and_probabilities(o, operator, Z) if is_classifier(mlp) else [_targets(o, mlp, Z)]
+    for result, variable in zip(results, operator.outputs, strict=True):
+        o.Identity(result, output_names=[variable.full_name]).add_to(scope, container)
+
+
+def _convert_hidden(scope, operator, container):
+    mlp = operator.raw_operator.mlp
+    o = _Operators(container.target_opset, _dtype(operator, mlp))
+    A = _last_hidden(o, mlp, operator.inputs)
+    o.Identity(A, output_names=[operator.outputs[0].full_name]).add_to(scope, container)
+
+
+def _last_hidden(o, mlp, inputs):
+    inputs = [o.cast(variable) for variable in inputs]
     A = inputs[0] if len(inputs) == 1 else o.Concat(*inputs, axis=1)
     statistics = list(zip(mlp.running_means_, mlp.running_variances_, strict=True))
     for i, block in enumerate(mlp._model.blocks[:-1]):
@@ -82,24 +125,26 @@ def _convert(scope, operator, container):
         if mlp.scales_:
             Z = o.Mul(Z, o.number(mlp.scales_[i]))
         A = block.activation.onnx(o, o.Add(Z, o.number(mlp.intercepts_[i])))
-    Z = o.Add(o.MatMul(A, o.number(mlp.coefs_[-1])), o.number(mlp.intercepts_[-1]))
-    results = _labels_and_probabilities(o, mlp, Z) if is_classifier(mlp) else [_targets(o, mlp, Z)]
-    for result, variable in zip(results, operator.outputs, strict=True):
-        o.Identity(result, output_names=[variable.full_name]).add_to(scope, container)
+    return A
 
 
 def _targets(o, mlp, Z):
-    Z = o.Exp(Z) if mlp.out_activation_ == "exp" else Z
+    if mlp.out_activation_ == "exp":
+        return o.Exp(Z)
+    if mlp.out_activation_ == "logistic":
+        return o.Sigmoid(Z)
     if mlp._model.task.levels is not None:
         return o.TopK(Z, o.whole([mlp.n_outputs_]), largest=0)[0]
     return Z
 
 
-def _labels_and_probabilities(o, mlp, Z):
+def _labels_and_probabilities(o, operator, Z):
+    mlp = operator.raw_operator
     if isinstance(mlp.classes_, list):
         parts = [o.Slice(Z, *(o.whole([n]) for n in (part.start, part.stop, 1))) for part in mlp._model.task.columns]
         probabilities = [o.Softmax(part, axis=1) for part in parts]
-        labels = [_labels(o, *pair, keepdims=1) for pair in zip(mlp.classes_, probabilities, strict=True)]
+        pairs = zip(mlp.classes_, probabilities, strict=True)
+        labels = [_most_probable(o, operator, *pair, keepdims=1) for pair in pairs]
         return o.Concat(*labels, axis=1), o.SequenceConstruct(*probabilities)
     if mlp.out_activation_ == "softmax":
         probability = o.Softmax(Z, axis=1)
@@ -110,15 +155,122 @@ def _labels_and_probabilities(o, mlp, Z):
         positive = o.Sigmoid(Z)
         negative = o.Sub(o.number(1), positive)
         probability = o.Concat(negative, positive, axis=1) if len(mlp.classes_) == 2 else o.Add(negative, positive)
-    return _labels(o, mlp.classes_, probability, keepdims=0), probability
+    return _most_probable(o, operator, mlp.classes_, probability, keepdims=0), probability
 
 
-def _labels(o, classes, probability, keepdims):
-    if classes.dtype.kind == "O" and not all(isinstance(label, str) for label in classes):
-        raise TypeError(f"ONNX has no type for the labels {classes.tolist()}. Train with strings or numbers.")
-    kinds = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}
-    classes = classes.astype(kinds.get(classes.dtype.kind, np.str_))
-    return o.Gather(classes, o.ArgMax(probability, axis=1, keepdims=keepdims), axis=0)
+def _most_probable(o, operator, classes, probability, keepdims):
+    labels, _ = _labels_for_onnx(operator.scope_inst, operator.raw_operator, classes)
+    return o.Gather(labels, o.ArgMax(probability, axis=1, keepdims=keepdims), axis=0)
+
+
+# -- labels ------------------------------------------------------------------------------------------------------------
+
+
+def _labels_for_onnx(scope, mlp, classes):
+    """The labels as an array that ONNX has a type for, and this type."""
+    options = scope.get_options(mlp, {"zipmap": True, "nocl": False})
+    if options["nocl"]:
+        classes = np.arange(len(classes))
+    kind = classes.dtype.kind
+    # The keys of a ZipMap are integers or strings.
+    dtype, type_of_label = LABELS.get("i" if options["zipmap"] and kind in "bf" else kind, (None, None))
+    if dtype is None:
+        _refuse(classes)
+    labels = classes.astype(dtype)
+    if (labels != classes).any():
+        _refuse(classes[labels != classes])
+    return labels, type_of_label
+
+
+def _check_labels(estimator):
+    """Raise ValueError for labels that converters of skl2onnx would change: some of them have int32 for all numbers."""
+    estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if isinstance(estimator, MLPClassifier):
+        return
+    for classes in _columns(getattr(estimator, "classes_", [])):
+        if classes.dtype.kind in "iuf":
+            too_large = (classes < np.iinfo(np.int32).min) | (classes > np.iinfo(np.int32).max)
+            if too_large.any():
+                _refuse(classes[too_large])
+
+
+def _columns(classes):
+    return classes if isinstance(classes, list) else [classes]
+
+
+def _refuse(labels):
+    raise ValueError(
+        f"ONNX models cannot hold the labels {', '.join(map(str, labels[:3]))} ({labels.dtype}): labels are strings, "
+        "bool, float64 or int64, and with classifiers that skl2onnx converts, int32. Encode y before training, for "
+        "example with sklearn.preprocessing.LabelEncoder."
+    )
+
+
+# -- networks in pipelines ---------------------------------------------------------------------------------------------
+
+
+def _with_transformers(container):
+    """A copy of a pipeline, a union or a column transformer in which `HiddenLayer` replaces networks that transform."""
+    attribute = next(name for kind, name in CONTAINERS.items() if isinstance(container, kind))
+    steps = list(getattr(container, attribute))
+    for i in range(len(steps) - isinstance(container, Pipeline)):
+        name, step, *columns = steps[i]
+        steps[i] = name, _as_transformer(step), *columns
+    return _replace(container, attribute, steps)
+
+
+def _as_transformer(step):
+    step = getattr(step, "best_estimator_", step)
+    if isinstance(step, (MLPClassifier, MLPRegressor)):
+        return HiddenLayer(step)
+    if isinstance(step, Pipeline):
+        name, last = step.steps[-1]
+        return _replace(step, "steps", [*step.steps[:-1], (name, _as_transformer(last))])
+    return step
+
+
+def _replace(container, attribute, steps):
+    if all(new[1] is old[1] for new, old in zip(steps, getattr(container, attribute), strict=True)):
+        return container  # options are given by the id
+    container = copy(container)
+    setattr(container, attribute, steps)
+    return container
+
+
+def _container_parser(parse):
+    def parse_container(scope, model, inputs, custom_parsers=None):
+        return parse(scope, _with_transformers(model), inputs, custom_parsers=custom_parsers)
+
+    return parse_container
+
+
+def _parse_classifier(scope, model, inputs, custom_parsers=None):
+    for classes in _columns(model.classes_):
+        _labels_for_onnx(scope, model, classes)
+    # There is no ZipMap for the probabilities of several outputs.
+    parse = _parse_sklearn_simple_model if isinstance(model.classes_, list) else _parse_sklearn_classifier
+    return parse(scope, model, inputs, custom_parsers=custom_parsers)
+
+
+PIPELINE_CONVERTER = get_converter("SklearnPipeline")
+
+
+def _convert_pipeline(scope, operator, container):
+    """For pipelines in ensembles, which are not parsed."""
+    operator.raw_operator = _with_transformers(operator.raw_operator)
+    PIPELINE_CONVERTER(scope, operator, container)
+
+
+def _register():
+    options = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [True, False]}
+    register = skl2onnx.update_registered_converter
+    register(MLPClassifier, "SklearnMlpMLPClassifier", _set_types, _convert, parser=_parse_classifier, options=options)
+    register(MLPRegressor, "SklearnMlpMLPRegressor", _set_types, _convert)
+    register(HiddenLayer, "SklearnMlpHiddenLayer", _set_type_of_hidden, _convert_hidden)
+    for kind in CONTAINERS:
+        update_registered_parser(kind, _container_parser(sklearn_parsers_map[kind]))
+    allowed = PIPELINE_CONVERTER.get_allowed_options()
+    register_converter("SklearnPipeline", _convert_pipeline, overwrite=True, options=allowed)
 
 
 class _Operators:
@@ -145,3 +297,6 @@ class _Operators:
     @staticmethod
     def whole(value):
         return np.array(value, np.int64)
+
+
+_register()

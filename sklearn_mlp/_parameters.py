@@ -9,10 +9,22 @@ from typing import Any, dataclass_transform
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
+from sklearn_mlp._checks import suggest
 from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.optimizers import SOLVERS
+
+
+class Names(StrOptions):
+    """The strings that a parameter can be, which errors list in order, or give as `summary`."""
+
+    def __init__(self, options, summary=None):
+        super().__init__(options)
+        self.summary = summary or f"a str among {{{', '.join(map(repr, sorted(options)))}}}"
+
+    def __str__(self):
+        return self.summary
 
 
 def parameter(default: Any, *constraints: Any) -> Any:
@@ -45,7 +57,7 @@ def declares_parameters(cls):
 
 # These two may be positional, and the regressor has `loss` before them: each estimator puts them in its order.
 HIDDEN_LAYER_SIZES = parameter((100,), "array-like", Interval(Integral, 1, None, closed="left"))
-ACTIVATION = parameter("relu", StrOptions(set(ACTIVATIONS)), "array-like")
+ACTIVATION = parameter("relu", Names(set(ACTIVATIONS)), "array-like")
 
 
 @declares_parameters
@@ -53,11 +65,11 @@ class SharedParameters(BaseEstimator):
     """The keyword-only parameters of both estimators: scikit-learn's, in its order, and then ours."""
 
     _: KW_ONLY
-    solver: str = parameter("adam", StrOptions({"lbfgs", *SOLVERS}))
+    solver: str = parameter("adam", Names({"lbfgs", *SOLVERS}))
     alpha: float = parameter(0.0001, Interval(Real, 0, None, closed="left"))
-    batch_size: int | str = parameter("auto", StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"))
+    batch_size: int | str = parameter("auto", Names({"auto"}), Interval(Integral, 1, None, closed="left"))
     learning_rate: str | Callable[[float], float] = parameter(
-        "constant", StrOptions({"constant", "invscaling", "adaptive", "cosine", "linear", "one_cycle"}), callable
+        "constant", Names({"constant", "invscaling", "adaptive", "cosine", "linear", "one_cycle"}), callable
     )
     learning_rate_init: float = parameter(0.001, Interval(Real, 0, None, closed="neither"))
     power_t: float = parameter(0.5, Interval(Real, 0, None, closed="left"))
@@ -77,14 +89,28 @@ class SharedParameters(BaseEstimator):
     n_iter_no_change: float = parameter(10, Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf}))
     max_fun: int = parameter(15000, Interval(Integral, 1, None, closed="left"))
     device: str = parameter("cpu", str)
-    dtype: str | None = parameter(None, StrOptions({"float32", "float64"}), None)
+    dtype: str | None = parameter(None, Names({"float32", "float64"}), None)
     weight_decay: float = parameter(0.01, Interval(Real, 0, None, closed="left"))
-    warmup_fraction: float | str = parameter("auto", StrOptions({"auto"}), Interval(Real, 0, 1, closed="left"))
+    warmup_fraction: float | str = parameter("auto", Names({"auto"}), Interval(Real, 0, 1, closed="left"))
     max_grad_norm: float | None = parameter(None, Interval(Real, 0, None, closed="neither"), None)
     scoring: str | Callable[..., float] | None = parameter(
-        None, StrOptions(set(get_scorer_names()) | {"loss"}), callable, None
+        None,
+        Names({*get_scorer_names(), "loss"}, "'loss', one of sklearn.metrics.get_scorer_names()"),
+        callable,
+        None,
     )
     restore_best: bool = parameter(True, "boolean")
     dropout: float | Sequence[float] = parameter(0.0, Interval(Real, 0, 1, closed="left"), "array-like")
     ema_decay: float | None = parameter(None, Interval(Real, 0, 1, closed="left"), None)
-    normalization: str | None = parameter(None, StrOptions({"batch", "layer"}), None)
+    normalization: str | None = parameter(None, Names({"batch", "layer"}), None)
+
+    def _validate_params(self):
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            for name, constraints in self._parameter_constraints.items():
+                value = getattr(self, name)
+                if isinstance(value, str) and f"{name!r} parameter" in str(error):
+                    options = [option for each in constraints if isinstance(each, Names) for option in each.options]
+                    error.args = (str(error) + suggest(value, options),)
+            raise

@@ -10,13 +10,13 @@ from numbers import Real
 import numpy as np
 from sklearn.base import is_classifier
 
+from sklearn_mlp._caller import warn
 from sklearn_mlp._checks import (
     check_activation,
     check_dropout,
     check_hidden_layer_sizes,
     check_normalization,
     float_dtype,
-    warn,
 )
 from sklearn_mlp.core.layers import mlp_blocks
 from sklearn_mlp.core.losses import REGRESSION_LOSSES, FocalLoss, LogLoss
@@ -153,7 +153,7 @@ def check_standardize_target(mlp, loss, incremental):
         )
     if loss.out_activation != "identity":
         raise ValueError(
-            f"standardize_target=True is not for loss={mlp.loss!r}, which takes y as it is and predicts exp(z). "
+            f"standardize_target=True is not for loss={mlp.loss!r}, which takes y as it is. "
             "Use standardize_target=False, or loss='squared_error'."
         )
 

@@ -10,7 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
 from sklearn.utils.class_weight import compute_class_weight
 
-from sklearn_mlp._checks import check_range, on_gpu, stack_columns, to_host, warn
+from sklearn_mlp._caller import warn
+from sklearn_mlp._checks import check_range, on_gpu, stack_columns, to_host
 from sklearn_mlp._labels import encode_labels, find_classes, unknown_labels
 
 
@@ -104,9 +105,23 @@ class _Classification(_Task):
                 weights[-1][present] = compute_class_weight(of_column, classes=present, y=codes)
             else:
                 weights.append(compute_class_weight(of_column, classes=classes, y=classes))
-        if not all((of_column >= 0).all() for of_column in weights):
-            raise ValueError(f"class_weight={class_weight} has weights that are negative or not numbers.")
+        if not all((np.isfinite(of_column) & (of_column >= 0)).all() for of_column in weights):
+            raise ValueError(f"class_weight={class_weight} has weights that must be finite and not negative.")
         return weights
+
+    def check_loss(self, loss_value, objective, loss, target, sample_weight):
+        """Warn if the network has learned no more than the frequencies of the classes."""
+        columns = self._codes(target)
+        counts = [np.bincount(codes, sample_weight, len(classes)) for classes, codes in columns]
+        of_frequencies = sum(loss.of_frequencies(of_column / of_column.sum()) for of_column in counts)
+        several = any(np.count_nonzero(of_column) > 1 for of_column in counts)
+        if several and loss_value > 0.999 * of_frequencies:
+            warn(
+                f"The training loss, {loss_value:.3g}, is not lower than the {of_frequencies:.3g} of predicting the "
+                "frequencies of the classes for each row. Scale the columns of X to about unit variance, or change "
+                "learning_rate_init, alpha or max_iter.",
+                ConvergenceWarning,
+            )
 
     def weigh(self, class_weights, target, sample_weight, dtype):
         """`sample_weight` times the weight of each sample's classes."""
@@ -307,9 +322,9 @@ class Real(_Task):
         theta.W[-1][...] /= self.scale
         theta.b[-1][...] = (theta.b[-1] - self.mean) / self.scale
 
-    def check_scale(self, loss_value, objective, loss, target, sample_weight):
+    def check_loss(self, loss_value, objective, loss, target, sample_weight):
         """Warn if the scale of y is the likely reason why the network has not learned from the rows of `target`."""
-        if self.standardizes:
+        if self.standardizes or self.out_activation == "logistic":  # y is between 0 and 1
             return
         mean, deviation = _mean_and_deviation(target, sample_weight)
         if self.out_activation == "exp":

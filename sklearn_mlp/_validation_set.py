@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.metrics import check_scoring
 
-from sklearn_mlp._checks import to_host, warn
+from sklearn_mlp._caller import warn
+from sklearn_mlp._checks import to_host
 from sklearn_mlp.core.batches import Batches
 
 

@@ -12,8 +12,8 @@ from time import monotonic
 
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_mlp._caller import warn
 from sklearn_mlp._checkpoint import remove_leftovers, write_checkpoint
-from sklearn_mlp._checks import warn
 
 __all__ = ["Checkpoint", "StopWhen", "TimeLimit"]
 

@@ -6,15 +6,15 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mlp._base import BaseMLP, solver_is_stochastic
+from sklearn_mlp._base import BaseMLP, interruptible, solver_is_stochastic
 from sklearn_mlp._checks import about, to_numpy
 from sklearn_mlp._docstrings import documented
 from sklearn_mlp._fit import Inputs, Problem
 from sklearn_mlp._labels import find_classes, same_labels, sorted_labels
-from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, declares_parameters, parameter
+from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, Names, declares_parameters, parameter
 from sklearn_mlp._plan import classification_loss
 from sklearn_mlp._task import classification_task
 
@@ -113,11 +113,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     hidden_layer_sizes: int | Sequence[int] = HIDDEN_LAYER_SIZES
     activation: str | Sequence[str] = ACTIVATION
     _: KW_ONLY
-    class_weight: dict | list[dict] | str | None = parameter(None, StrOptions({"balanced"}), dict, list, None)
-    loss: str = parameter("log_loss", StrOptions({"log_loss", "focal"}))
+    class_weight: dict | list[dict] | str | None = parameter(None, Names({"balanced"}), dict, list, None)
+    loss: str = parameter("log_loss", Names({"log_loss", "focal"}))
     focal_gamma: float = parameter(2.0, Interval(Real, 0, None, closed="left"))
     label_smoothing: float = parameter(0.0, Interval(Real, 0, 1, closed="left"))
 
+    @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
@@ -149,6 +150,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._fit(inputs, known_classes=known_classes, resume_from=resume_from)
 
     @available_if(solver_is_stochastic)
+    @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
     def partial_fit(self, X, y, sample_weight=None, classes=None):

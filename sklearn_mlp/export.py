@@ -1,7 +1,15 @@
-"""Fitted estimators in other formats: ONNX files and PyTorch modules."""
+"""Fitted estimators in other formats: ONNX files and PyTorch modules.
+
+The import registers the estimators with skl2onnx, if that is installed; ``skl2onnx.to_onnx`` converts them then, too.
+"""
+
+from contextlib import suppress
 
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
+
+with suppress(ImportError):
+    import sklearn_mlp._onnx  # noqa: F401
 
 __all__ = ["to_onnx", "to_torch"]
 
@@ -35,12 +43,18 @@ def to_onnx(estimator, X_sample):
     ------
     ImportError
         If skl2onnx is not installed: ``pip install 'sklearn_mlp[onnx]'``.
-    TypeError
-        If the labels have a type that ONNX does not support.
+    ValueError
+        If ONNX has no type for the labels, such as dates, or integers from 2**63 on.
 
     See Also
     --------
     to_torch : Convert to a PyTorch module.
+
+    Notes
+    -----
+    The import of `sklearn_mlp.export` registers both estimators with skl2onnx. ``skl2onnx.to_onnx``, with the options
+    'zipmap', 'nocl' and 'output_class_labels' of its own MLPClassifier, converts them from then on; this function calls
+    it without ZipMap.
 
     Examples
     --------
@@ -119,7 +133,7 @@ def to_torch(estimator):
     class Output(nn.Module):
         def forward(self, Z):
             if not is_classifier(mlp):
-                Z = Z.exp() if mlp.out_activation_ == "exp" else Z
+                Z = {"exp": Z.exp, "logistic": Z.sigmoid}.get(mlp.out_activation_, lambda: Z)()
                 Z = Z.sort(dim=1).values if mlp._model.task.levels is not None else Z
                 return Z.ravel() if mlp.n_outputs_ == 1 else Z
             if isinstance(mlp.classes_, list):

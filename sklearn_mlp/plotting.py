@@ -29,7 +29,8 @@ class LossCurveDisplay:
 
     axes_ : ndarray of matplotlib Axes
         From top to bottom: the losses (validation loss dashed) and, if available, the validation scores and the
-        learning rates that are not constant. A dot marks the epoch with the best validation score.
+        learning rates that are not constant. A dot marks the epoch with the best validation score. Scores that are the
+        negative validation loss, as with ``scoring="loss"``, are not plotted a second time.
 
     lines_ : list of matplotlib Line2D
 
@@ -178,4 +179,8 @@ def _curves(panel, history):
     curves = {curve: style for curve, style in PANELS[panel].items() if curve in history}
     if "learning_rate" in curves and len(set(history["learning_rate"])) == 1:
         return {}
+    if "validation_score" in curves and "validation_loss" in history:
+        score, loss = np.array(history["validation_score"]), np.array(history["validation_loss"])
+        if np.allclose(score, -loss, equal_nan=True):
+            return {}
     return curves

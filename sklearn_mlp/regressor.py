@@ -5,13 +5,13 @@ from dataclasses import KW_ONLY
 from numbers import Real
 
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mlp._base import BaseMLP, solver_is_stochastic
+from sklearn_mlp._base import BaseMLP, interruptible, solver_is_stochastic
 from sklearn_mlp._docstrings import documented
 from sklearn_mlp._fit import Inputs, Problem
-from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, declares_parameters, parameter
+from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, Names, declares_parameters, parameter
 from sklearn_mlp._plan import check_standardize_target, quantile_levels, regression_loss
 from sklearn_mlp._task import regression_task
 from sklearn_mlp.core.losses import REGRESSION_LOSSES
@@ -36,7 +36,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     $essentials
 
-    loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson', 'gamma', 'tweedie'}, \
+    loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson', 'gamma', 'tweedie', 'log_loss'}, \
             default='squared_error'
         Loss of a sample, with z the output of the network before the output activation.
 
@@ -48,6 +48,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         - 'gamma': half the gamma deviance of y > 0 from the prediction ``exp(z)``.
         - 'tweedie': half the Tweedie deviance with power `tweedie_power` from the prediction ``exp(z)``, for y >= 0
           with many zeros.
+        - 'log_loss': the cross-entropy ``-y * log(p) - (1 - y) * log(1 - p)`` of 0 <= y <= 1, such as rates or soft
+          labels, and the prediction ``p = 1 / (1 + exp(-z))``.
 
     huber_delta : float, default=1.0
         Error, in the units of y, at which 'huber' changes from quadratic to linear. Ignored by other losses.
@@ -84,7 +86,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The mean and the standard deviation of y. Only defined with ``standardize_target=True``.
 
     out_activation_ : str
-        Activation of the output layer: 'exp' for the losses 'poisson', 'gamma' and 'tweedie', 'identity' otherwise.
+        Activation of the output layer: 'exp' for the losses 'poisson', 'gamma' and 'tweedie', 'logistic' for
+        'log_loss', 'identity' otherwise.
 
     $attributes
 
@@ -121,10 +124,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     0.3...
     """
 
-    loss: str = parameter(
-        "squared_error",
-        StrOptions(set(REGRESSION_LOSSES)),
-    )
+    loss: str = parameter("squared_error", Names(set(REGRESSION_LOSSES)))
     hidden_layer_sizes: int | Sequence[int] = HIDDEN_LAYER_SIZES
     activation: str | Sequence[str] = ACTIVATION
     _: KW_ONLY
@@ -133,6 +133,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     tweedie_power: float = parameter(1.5, Interval(Real, 1, 2, closed="neither"))
     standardize_target: bool = parameter(False, "boolean")
 
+    @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
@@ -144,7 +145,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The input data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma'.
+            Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma', ``0 <= y <= 1`` for
+            'log_loss'.
 
         $fit_parameters
 
@@ -161,6 +163,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._fit(inputs, resume_from=resume_from)
 
     @available_if(solver_is_stochastic)
+    @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
     def partial_fit(self, X, y, sample_weight=None):
@@ -174,7 +177,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The input data.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma'.
+            Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma', ``0 <= y <= 1`` for
+            'log_loss'.
 
         $partial_fit_weight
 

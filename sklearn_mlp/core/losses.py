@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import xlogy
 
 from sklearn_mlp.core.activations import OUT_ACTIVATIONS
 from sklearn_mlp.devices import Device, Kernel, resolve_kernel
@@ -93,6 +94,11 @@ class LogLoss(Loss):
     def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
         return (self.smoothing,) if self.smoothing else ()
 
+    def of_frequencies(self, p: Array) -> float:
+        """The mean loss if p, the frequencies of the classes, is predicted for each row."""
+        p = (1 - self.smoothing) * p + self.smoothing / len(p)
+        return float(-xlogy(p, p).sum())
+
 
 @dataclass(frozen=True)
 class FocalLoss(Loss):
@@ -109,20 +115,26 @@ class FocalLoss(Loss):
     def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
         return (self.gamma,)
 
+    def of_frequencies(self, p: Array) -> float:
+        """As `LogLoss.of_frequencies`."""
+        return float(-((1 - p) ** self.gamma * xlogy(p, p)).sum())
+
 
 # -- regression --------------------------------------------------------------------------------------------------------
 
 
 class Domain(NamedTuple):
-    """The targets of a loss, in words, and whether the least one is among them."""
+    """An interval of targets: in words, whether a number is in it, and what to do with others."""
 
     needs: str
     contains: Callable[[float], bool]
+    remedy: str
 
 
-REAL = Domain("real y", lambda least: True)
-NON_NEGATIVE = Domain("y >= 0", lambda least: least >= 0)
-POSITIVE = Domain("y > 0", lambda least: least > 0)
+REAL = Domain("real y", lambda y: True, "")
+NON_NEGATIVE = Domain("y >= 0", lambda y: y >= 0, "Use loss='squared_error' for targets that can be negative.")
+POSITIVE = Domain("y > 0", lambda y: y > 0, NON_NEGATIVE.remedy[:-1] + ", or loss='tweedie' for zeros.")
+RATE = Domain("0 <= y <= 1", lambda y: 0 <= y <= 1, "Divide percentages by 100, or use loss='squared_error'.")
 
 
 class RegressionLoss(Loss):
@@ -146,12 +158,13 @@ class RegressionLoss(Loss):
     unit_power: ClassVar[int] = 1
 
     @classmethod
-    def check_domain(cls, least: float) -> None:
-        """Raise ValueError if the least target is not in the domain of the loss."""
-        if not cls.domain.contains(least):
+    def check_domain(cls, least: float, largest: float) -> None:
+        """Raise ValueError if the least or the largest target is not in the domain of the loss."""
+        ends = {"least": least, "largest": largest}
+        outside = [f"a {end} value of {y}" for end, y in ends.items() if not cls.domain.contains(y)]
+        if outside:
             raise ValueError(
-                f"loss={cls.name!r} needs {cls.domain.needs}, got a least value of {least}. Use loss='squared_error' "
-                "for targets that can be negative" + (", or loss='tweedie' for zeros." if least == 0 else ".")
+                f"loss={cls.name!r} needs {cls.domain.needs}, got {' and '.join(outside)}. {cls.domain.remedy}"
             )
 
     def best_constant(self, y: Array, sample_weight: Array | None) -> Array:
@@ -252,6 +265,24 @@ class Tweedie(RegressionLoss):
         return (self.power,)
 
 
+@dataclass(frozen=True)
+class BinaryCrossEntropy(RegressionLoss):
+    """-y log p - (1 - y) log(1 - p): the classifier's log-loss, for y between 0 and 1."""
+
+    name = "log_loss"
+    kernel = staticmethod(CPU.smooth_logistic_log_loss)
+    out_activation = "logistic"
+    domain = RATE
+
+    def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
+        return (0.0,)  # of smoothing
+
+    def best_constant(self, y: Array, sample_weight: Array | None) -> Array:
+        eps = np.finfo(y.dtype).eps
+        mean = np.clip(super().best_constant(y, sample_weight), eps, 1 - eps)
+        return np.log(mean / (1 - mean))
+
+
 def _quantiles(y: Array, levels: float | Sequence[float], sample_weight: Array | None) -> Array:
     columns = zip(y.T, np.broadcast_to(levels, y.shape[1]), strict=True)
     # The only method of NumPy's that takes weights minimises the pinball loss, as linear interpolation does.
@@ -261,5 +292,6 @@ def _quantiles(y: Array, levels: float | Sequence[float], sample_weight: Array |
 
 # By the value of the parameter `loss`.
 REGRESSION_LOSSES: dict[str, type[RegressionLoss]] = {
-    loss.name: loss for loss in (SquaredError, AbsoluteError, Huber, Pinball, Poisson, Gamma, Tweedie)
+    loss.name: loss
+    for loss in (SquaredError, AbsoluteError, Huber, Pinball, Poisson, Gamma, Tweedie, BinaryCrossEntropy)
 }

@@ -35,6 +35,8 @@ class Network:
 
     Attributes
     ----------
+    n_last_hidden : int
+        The number of units of the last hidden layer.
     b_out : array of shape (n_outputs,)
         The bias of the output layer.
     n_units : int
@@ -50,7 +52,8 @@ class Network:
             block.layer(device, of_block, dtype, i)
             for i, (block, of_block) in enumerate(zip(blocks, views, strict=True))
         ]
-        self.b_out = views[-1][1]
+        W_out, self.b_out = views[-1]
+        self.n_last_hidden = W_out.shape[0]
         self.n_units = sum(layer.n_units for layer in self.layers)
         # Layers before the first one with parameters need no gradient.
         self.first_trained = next(i for i, of_block in enumerate(views) if len(of_block))
@@ -122,3 +125,14 @@ class Network:
                 take_scores(Z, *rest)
             start += X.shape[0]
         return prediction
+
+    def last_hidden(self, batches: Batches) -> Array:
+        """The outputs (n_samples, n_units) of the last hidden layer for the rows of `batches`, as in prediction."""
+        output = self.device.empty((batches.n_rows, self.n_last_hidden), self.dtype)
+        start = 0
+        for A, *_ in batches:
+            for layer in self.layers[:-1]:
+                A = layer.forward(A, None)
+            output[start : start + A.shape[0]] = A
+            start += A.shape[0]
+        return output

@@ -64,6 +64,18 @@ def test_partial_fit_takes_the_weights_it_is_given():
     np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
 
 
+def test_a_weighted_class_may_be_absent_from_a_chunk_and_from_y_val():
+    weight = {2: 10.0}
+    chunk = Y < 2
+    a = MLPClassifier(**SMALL, class_weight=weight).partial_fit(X[chunk], Y[chunk], classes=[0, 1, 2])
+    b = MLPClassifier(**SMALL).partial_fit(X[chunk], Y[chunk], classes=[0, 1, 2])
+    np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+    validation = {"X_val": X[chunk], "y_val": Y[chunk]}
+    c = MLPClassifier(**SMALL, class_weight=weight).fit(X, Y, **validation)
+    d = MLPClassifier(**SMALL).fit(X, Y, np.where(Y == 2, 10.0, 1.0), **validation)
+    np.testing.assert_allclose(c.validation_loss_curve_, d.validation_loss_curve_)
+
+
 def test_a_rare_class_is_found():
     cancer, benign = load_breast_cancer(return_X_y=True)
     rows = np.r_[np.flatnonzero(benign == 1), np.flatnonzero(benign == 0)[:15]]

@@ -151,8 +151,8 @@ def test_no_warning_where_counts_are_rare_or_many(loss):
         MLPRegressor(loss, random_state=0, learning_rate_init=0.01).fit(rng.standard_normal((2000, 4)), y)
 
 
-@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
-def test_losses_of_exp_are_refused(loss):
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie", "log_loss"])
+def test_losses_of_other_outputs_are_refused(loss):
     with pytest.raises(ValueError, match=f"standardize_target=True is not for loss='{loss}', which takes y as it is"):
         MLPRegressor(loss, standardize_target=True).fit(X, Y)
 

@@ -100,6 +100,8 @@ def _kernels():
             def arguments(rng, shape, dtype, loss=loss, weighted=weighted):
                 if loss.out_activation == "softmax":
                     y = rng.integers(shape[1], size=shape[0])
+                elif getattr(loss, "name", None) == "log_loss":
+                    y = rng.uniform(size=shape).astype(dtype)
                 elif loss.out_activation == "logistic":
                     y = rng.integers(2, size=shape).astype(dtype)
                 elif loss.domain.contains(-1):

@@ -142,6 +142,7 @@ def test_classes_of_a_chunk_that_has_not_all_keep_their_weights():
     assert_array_equal(ours.predict_proba(X), by_hand.predict_proba(X))
 
 
+@pytest.mark.filterwarnings("ignore:X_val is not on the scale")
 def test_the_validation_set_has_the_class_weights_of_the_training_set():
     rng = np.random.RandomState(0)
     train, validation = np.r_[0:50, 50:60, 100:105], rng.permutation(len(X))[:40]

@@ -168,6 +168,18 @@ def test_deep_copies_train_independently(estimator, params):
 
 @estimators
 @solvers
+def test_shallow_copies_train_independently(estimator, params):
+    model = train(estimator(**SMALL, **params, random_state=0), 2)
+    snapshot = pickle.loads(pickle.dumps(model))
+    train(copy.copy(model), 3)
+    assert_same_bits(model, snapshot)
+    assert model.loss_curve_ == snapshot.loss_curve_
+    assert model.history_ == snapshot.history_
+    assert_same_bits(train(model, 2), train(snapshot, 2))
+
+
+@estimators
+@solvers
 def test_a_loaded_model_trains_the_arrays_that_it_predicts_with(estimator, params, path):
     model = dump_and_load(train(estimator(**SMALL, **params, activation="tanh", random_state=0), 2), path)
     X, _ = data(estimator)

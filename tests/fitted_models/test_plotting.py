@@ -63,6 +63,22 @@ def test_only_what_was_recorded_is_shown():
     assert labels(lbfgs) == [["MLPClassifier"]]
 
 
+@pytest.mark.parametrize("scoring", ["loss", "neg_log_loss"])
+def test_a_score_that_is_the_negative_loss_is_no_second_curve(scoring):
+    params = SMALL | {"early_stopping": True, "n_iter_no_change": 2, "learning_rate_init": 0.5}
+    by_loss, by_accuracy = MLPClassifier(**params, scoring=scoring).fit(X, Y), MLPClassifier(**params).fit(X, Y)
+    display = LossCurveDisplay.from_estimator(by_loss)
+    assert [ax.get_ylabel() for ax in display.axes_] == ["loss"]
+    assert labels(display) == [["MLPClassifier", "MLPClassifier, validation"]]
+    (_, validation, mark) = display.axes_[0].get_lines()
+    assert_array_equal(validation.get_ydata(), by_loss.validation_loss_curve_)
+    best = int(np.argmin(by_loss.validation_loss_curve_))
+    assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (best + 1, by_loss.validation_loss_curve_[best])
+    both = LossCurveDisplay.from_estimators({"by loss": by_loss, "by accuracy": by_accuracy})
+    assert [ax.get_ylabel() for ax in both.axes_] == ["loss", "validation score"]
+    assert labels(both)[1] == ["by accuracy"]
+
+
 def test_several_networks_with_a_colour_each():
     pipeline = make_pipeline(StandardScaler(), MLPClassifier(**SMALL, early_stopping=True)).fit(X, Y)
     search = GridSearchCV(MLPClassifier(**SMALL), {"alpha": [1.0]}, cv=2).fit(X, Y)

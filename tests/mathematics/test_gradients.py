@@ -41,6 +41,8 @@ def _target(loss_name, rng):
     if "logistic" in loss_name:
         return rng.randint(2, size=(N_ROWS, N_OUTPUTS)).astype(float)
     domain = LOSSES[loss_name].domain
+    if not domain.contains(2):
+        return rng.uniform(size=(N_ROWS, N_OUTPUTS))
     if domain.contains(-1):
         return rng.standard_normal((N_ROWS, N_OUTPUTS))
     return rng.poisson(2.0, size=(N_ROWS, N_OUTPUTS)) + float(not domain.contains(0))

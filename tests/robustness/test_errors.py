@@ -62,7 +62,7 @@ def test_a_bad_parameter_has_the_message_of_scikit_learn(kind, name, value):
     for module in (sklearn.neural_network, sklearn_mlp):
         with pytest.raises(ValueError, match=name) as error:
             getattr(module, kind)(**{name: value}).fit(X_IRIS, Y_IRIS)
-        parts.append(re.fullmatch(r"(?s)(.*?)(?:\{(.*)\}.*( Got .*))?", str(error.value)).groups(default=""))
+        parts.append(re.fullmatch(r"(?s)(.*?)(?:\{(.*)\}.*( Got .*ead\.).*)?", str(error.value)).groups(default=""))
     (theirs, their_options, got), (ours, our_options, we_got) = parts
     assert (theirs, got) == (ours, we_got)
     # Options are listed in any order, and there may be more of them here.
@@ -307,3 +307,61 @@ print("trained", reg.n_iter_, np.isfinite(reg.predict(X)).all(), flush=True)
     assert process.returncode == 0, err
     assert "UserWarning: Training interrupted by user." in err
     assert re.search(r"^trained \d+ True$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "suggestion"),
+    [
+        ("Classifier", {"scoring": "auc"}, "roc_auc"),
+        ("Classifier", {"scoring": "balanced-accuracy"}, "balanced_accuracy"),
+        ("Regressor", {"scoring": "mse"}, "neg_mean_squared_error"),
+        ("Regressor", {"loss": "mse"}, "squared_error"),
+        ("Classifier", {"activation": "swish"}, "silu"),
+        ("Classifier", {"activation": ("swish",)}, "silu"),
+        ("Classifier", {"solver": "AdamW"}, "adamw"),
+        ("Classifier", {"learning_rate": "cosin"}, "cosine"),
+        ("Classifier", {"normalization": "batchnorm"}, "batch"),
+        ("Classifier", {"class_weight": "balance"}, "balanced"),
+    ],
+)
+def test_a_misspelt_name_has_a_suggestion(kind, parameters, suggestion):
+    model = getattr(sklearn_mlp, f"MLP{kind}")(hidden_layer_sizes=(5,), **parameters)
+    with pytest.raises(ValueError, match=rf"Did you mean '{suggestion}'\?$") as error:
+        model.fit(X_IRIS, Y_IRIS)
+    assert len(str(error.value)) < 300
+
+
+def test_options_are_listed_in_order():
+    with pytest.raises(ValueError, match=r"among {'adam', 'adamw', 'lbfgs', 'muon', 'sgd'}. Got 'x' instead.$"):
+        MLPClassifier(solver="x").fit(X_IRIS, Y_IRIS)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({0: 0, 1: 0, 2: 0}, "class_weight={0: 0, 1: 0, 2: 0} gives all rows of y a weight of zero"),
+        ({0: np.inf}, r"class_weight=.* must be finite and not negative"),
+        ({0: np.nan}, r"class_weight=.* must be finite and not negative"),
+        ({0: -1}, r"class_weight=.* must be finite and not negative"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_class_weights_that_are_no_weights(method, class_weight, message):
+    clf = MLPClassifier((3,), class_weight=class_weight, max_iter=2)
+    classes = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+    with pytest.raises(ValueError, match=message):
+        getattr(clf, method)(X_IRIS, Y_IRIS, **classes)
+
+
+def test_weights_that_overflow_or_vanish_together():
+    few = {"X_val": X_IRIS[:9], "y_val": Y_IRIS[:9]}  # of class 0
+    with pytest.raises(ValueError, match=r"class_weight={0: 0} gives all rows of y_val a weight of zero"):
+        MLPClassifier((3,), class_weight={0: 0}).fit(X_IRIS, Y_IRIS, **few)
+    with pytest.raises(ValueError, match=r"class_weight={0: 1e\+30} times sample_weight is not finite in float32"):
+        MLPClassifier((3,), class_weight={0: 1e30}, dtype="float32").fit(X_IRIS, Y_IRIS, np.full(150, 1e30))
+    with pytest.raises(ValueError, match=r"class_weight={0: 1e\+300} .* not finite in float32"):
+        MLPClassifier((3,), class_weight={0: 1e300}, dtype="float32").fit(X_IRIS, Y_IRIS)
+    chunk = Y_IRIS == 0
+    clf = MLPClassifier((3,), class_weight={0: 0}).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"class_weight={0: 0} gives all rows of y a weight of zero"):
+        clf.partial_fit(X_IRIS[chunk], Y_IRIS[chunk])

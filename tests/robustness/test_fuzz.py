@@ -84,7 +84,8 @@ PARAMETERS = {
 LOSSES = {
     MLPClassifier: ["log_loss", "focal", "hinge", None],
     MLPRegressor: [
-        *["squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie", "log_cosh", None]
+        *["squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma", "tweedie", "log_loss"],
+        *["log_cosh", None],
     ],
 }
 
@@ -191,7 +192,7 @@ def outcome(estimator, params, case):
         X = X_KINDS[x_kind](X)
         y = Y_KINDS[y_kind](y)
         weight = WEIGHT_KINDS[weight_kind](n_rows)
-    model = estimator(hidden_layer_sizes=(2,), solver="lbfgs", alpha=1.0, random_state=1)
+    model = estimator(hidden_layer_sizes=(2,), solver="lbfgs", alpha=0.01, random_state=1)
     model.fit([[0.0, 1, 2], [2, 1, 0]], [0, 1]).set_params(solver="adam", alpha=1e-4).set_params(**params)
     before = pickle.dumps(fitted_attributes(model))
     with warnings.catch_warnings():

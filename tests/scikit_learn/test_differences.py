@@ -8,6 +8,7 @@ import pytest
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import scale
 
 import sklearn_mlp as ours
@@ -247,17 +248,24 @@ def test_10_one_class_has_one_probability(mlp):
 
 
 @both
-def test_11_the_only_row_of_a_class_is_trained_on(mlp):
+def test_11_the_only_row_of_a_class_is_trained_on(mlp, monkeypatch):
     X, y = IRIS
-    rows = np.r_[0:50, 50]
-    clf = mlp.MLPClassifier(early_stopping=True, max_iter=2, random_state=0)
+    rows = np.r_[0:50, 50:100, 100]
+    splits = []
+
+    def recorded(*arrays, **how):
+        splits.append(train_test_split(*arrays, **how))
+        return splits[-1]
+
+    module = theirs._multilayer_perceptron if mlp is theirs else ours._checks
+    monkeypatch.setattr(module, "train_test_split", recorded)
+    for seed in range(30):
+        mlp.MLPClassifier((2,), early_stopping=True, max_iter=1, random_state=seed).fit(X[rows], y[rows])
     if mlp is theirs:
-        with pytest.raises(ValueError, match="least populated class"):
-            clf.fit(X[rows], y[rows])
-        return
-    scored = []
-    clf.set_params(scoring=lambda model, X, y: scored.append(y) or 0.0).fit(X[rows], y[rows])
-    assert scored[0].tolist() == [0] * 6
+        is_validated_on = [y_val[:, 2].any() for _, _, _, y_val in splits]
+    else:
+        is_validated_on = [100 in rows_val for _, rows_val in splits]
+    assert any(is_validated_on) == (mlp is theirs)
 
 
 @both
@@ -306,3 +314,12 @@ def test_15_predictions_depend_on_what_was_fitted(mlp):
     before = clf.predict_proba(X)
     after = clf.set_params(activation="tanh").predict_proba(X)
     assert (np.abs(after - before).max() == 0) == (mlp is ours)
+
+
+@both
+def test_16_a_network_is_a_transformer(mlp):
+    X, y = CANCER
+    clf = mlp.MLPClassifier((5, 3), random_state=0, max_iter=5).fit(X, y)
+    assert hasattr(clf, "transform") == (mlp is ours)
+    if mlp is ours:
+        assert clf.transform(X).shape == (len(X), 3)

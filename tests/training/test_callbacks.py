@@ -1,5 +1,6 @@
 """Callbacks, scikit-learn's and ours, and what is left of a fit that fails."""
 
+import io
 import pickle
 import threading
 import time
@@ -359,3 +360,23 @@ def test_verbose_2_prints_a_table(capsys):
     assert [int(row.split()[0]) for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [float(row.split()[1]) for row in rows] == pytest.approx(clf.loss_curve_, rel=1e-5)
     assert {len(line) for line in [head, *rows]} == {7 * 12}
+
+
+def test_verbose_2_needs_no_clock(capsys, monkeypatch):
+    monkeypatch.setattr("sklearn_mlp.core.training.perf_counter", lambda: 1.0)
+    MLPClassifier(**SMALL, verbose=2).fit(X_IRIS, Y_IRIS)
+    assert capsys.readouterr().out.splitlines()[1].split()[-2:] == ["0", "-"]
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_partial_fit_that_cannot_print_changes_nothing(verbose, monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError("stdout is closed")
+
+    clf = MLPClassifier(**SMALL).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+    before = pickle.dumps(clf)
+    monkeypatch.setattr("sys.stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        clf.set_params(verbose=verbose).partial_fit(X_IRIS, Y_IRIS)
+    assert pickle.dumps(clf.set_params(verbose=False)) == before
