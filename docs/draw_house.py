@@ -35,9 +35,10 @@ FLOORS = (
         "tab:cyan",
         "scikit-learn",
         (
-            ("_fit", "_plan", "_task", "_model"),
-            ("_history", "_validation_set", "_tasks", "_checkpoint"),
-            ("_checks", "_scales", "_caller", "_version"),
+            ("_fit", "_plan", "_task", "_labels"),
+            ("_model", "_history", "_validation_set", "_tasks"),
+            ("_checkpoint", "_checks", "_scales", "_caller"),
+            ("_version",),
         ),
     ),
     (

@@ -6,14 +6,26 @@ from functools import wraps
 from operator import is_not
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlp._caller import is_nested, warn
-from sklearn_mlp._checks import about, check_arguments, check_arrays, on_gpu, to_host, validate_X
-from sklearn_mlp._fit import Fit
+from sklearn_mlp._checks import (
+    about,
+    as_column,
+    check_arguments,
+    float_dtype,
+    on_gpu,
+    read_array,
+    to_host,
+    validate_weight,
+    validate_X,
+    validate_y,
+)
+from sklearn_mlp._fit import Fit, Inputs
 from sklearn_mlp._model import Model, fitted_views
 from sklearn_mlp._parameters import SharedParameters
 from sklearn_mlp._tasks import FitTasks
@@ -62,13 +74,13 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             self._validate_changed_params()
         check_arguments(inputs, self.solver, resume_from)
         device = resolve_device(self.device)
-        check_arrays(device, **inputs._asdict())
+        arrays = Inputs(*(self._read(name, array, device) for name, array in inputs._asdict().items()))
         tasks = FitTasks(None if incremental else self, inputs.X, inputs.y, inputs.sample_weight)
         before, fit = dict(vars(self)), None
         # What is not finite is reported once, by an error or a warning that says what to do, not by NumPy in each step.
         with device.active(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
-                fit = Fit(self._snapshot(), device, inputs, tasks, known_classes, incremental, resume_from)
+                fit = Fit(self._snapshot(), device, arrays, tasks, known_classes, incremental, resume_from)
                 self._publish(fit.run(), vars(fit.mlp), before)
                 tasks.end()
             except BaseException:
@@ -78,6 +90,9 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             finally:
                 device.release()
         return self
+
+    def _read(self, name, array, device):
+        return read_array(name, array, device, dates_allowed=is_classifier(self) and name in ("y", "y_val"))
 
     def _publish(self, fitted, snapshot, before):
         """Take over the fitted attributes, and those that a scorer has set on the snapshot that it was given.
@@ -164,10 +179,10 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         if model is None:
             check_is_fitted(snapshot, "_model")  # raises; a tenth of the time of predicting for one row
         device = resolve_device(snapshot.device)
-        check_arrays(device, X=X)
+        X = read_array("X", X, device)
         with device.active(), np.errstate(over="ignore", invalid="ignore"):
             with about("X"):
-                X = validate_X(snapshot, X, device, reset=False)
+                X = validate_X(snapshot, X, device, reset=False, dtype=float_dtype(snapshot.coefs_[0]))
             output = model.output(device, fitted_views(snapshot), X, hidden)
             # The sum is finite, unless it overflows, where all of them are.
             if not (device.to_host(np.isfinite(output.sum())) or device.to_host(np.isfinite(output).all())):
@@ -180,11 +195,17 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _score(self, X, y, sample_weight):
         """The score of the task, by metrics of scikit-learn in main memory."""
         device = resolve_device(self.device)
-        check_arrays(device, y=y, sample_weight=sample_weight)
         snapshot = self._snapshot()  # another thread may fit in between
         with device.active():
-            arrays = [to_host(array, device) for array in (y, snapshot.predict(X), sample_weight)]
-        return snapshot._model.task.score_decoded(*arrays)
+            prediction = to_host(snapshot.predict(X), device)
+            y, sample_weight = self._read("y", y, device), read_array("sample_weight", sample_weight, device)
+            with about("y"):
+                y = as_column(to_host(validate_y(snapshot, y, device), device), warns=False)
+                check_consistent_length(y, prediction)
+                y = snapshot._model.task.read(y, device)
+            with about("sample_weight"):
+                weight = validate_weight(sample_weight, prediction.shape[0], np.float64, device)
+        return snapshot._model.task.score_decoded(y, prediction, weight)
 
     @property
     def history_(self):

@@ -2,21 +2,26 @@
 
 import re
 from contextlib import contextmanager
+from datetime import date, time, timedelta
 from difflib import get_close_matches
-from math import ceil
-from numbers import Integral
+from math import ceil, isnan
+from numbers import Integral, Number
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklearn_mlp._caller import warn
 from sklearn_mlp.core.activations import ACTIVATIONS
 
+DATES = date, time, timedelta, np.datetime64, np.timedelta64
+# The numbers that float32 holds exactly: NumPy promotes them to it.
+EXACT_IN_FLOAT32 = {nw.Float32, nw.Float16, nw.Int16, nw.Int8, nw.UInt16, nw.UInt8, nw.Boolean}
 # Options under the names that they have elsewhere, where these are not similar.
 SYNONYMS = {
     "swish": ["silu"],
@@ -44,7 +49,7 @@ def about(*names):
     """Prefix errors with the arguments `names` if they name none of them: scikit-learn's checks say "array"."""
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         message = str(error)
         if not set(names) & set(re.findall(r"\w+", message)):
             error.args = (f"{' or '.join(names)}: {message}",)
@@ -75,32 +80,89 @@ def check_arguments(inputs, solver, resume_from):
         )
 
 
-def check_arrays(device, **arrays):
-    """Raise an error for arrays in GPU memory if the device is the CPU, masked values, and dates except as y."""
-    for name, array in arrays.items():
-        dates = [f"{where} is {dtype}" for where, dtype in _dtypes(array) if getattr(dtype, "kind", "") in ("m", "M")]
-        if dates and not name.startswith("y"):
-            raise ValueError(
-                f"{name} has dates or times: {', '.join(dates)}. Make numbers of them, such as the days since a date "
-                "or the hour of the day."
-            )
-        if isinstance(array, np.ma.MaskedArray) and (n_masked := np.ma.count_masked(array)):
-            raise ValueError(
-                f"{name} is a masked array of which {n_masked} values are masked, which cannot be "
-                f"trained on. Drop their rows, or fill them in: {name}.filled(value), or sklearn.impute."
-            )
-        if on_gpu(array) and device.name == "cpu":
+def read_array(name, array, device, dates_allowed=False):
+    """The argument `name`, of data, as an array of the dtype that NumPy finds for its values.
+
+    A sparse matrix, an array in GPU memory, and X in a data frame, whose names are needed, are unchanged. Raises an
+    error for an array in GPU memory if the device is the CPU, for masked values, and for dates (in a frame:
+    `accepted_dtypes`).
+    """
+    if (type(array) is np.ndarray and array.dtype.kind in "biuf" and array.itemsize <= 8) or array is None:
+        return array
+    if on_gpu(array):
+        if device.name == "cpu":
             raise TypeError(
                 f"{name} is a {type(array).__module__}.{type(array).__name__} in the memory of a GPU, but the model is "
                 f"on the CPU. Set device='cuda', or pass a NumPy array (cupy.asnumpy({name}))."
             )
+        return array
+    if isinstance(array, np.ma.MaskedArray) and (n_masked := np.ma.count_masked(array)):
+        raise ValueError(
+            f"{name} is a masked array of which {n_masked} values are masked, which cannot be "
+            f"trained on. Drop their rows, or fill them in: {name}.filled(value), or sklearn.impute."
+        )
+    if isinstance(array, Number) and name.startswith("sample_weight"):
+        return array
+    if nw.dependencies.is_into_dataframe(array):
+        if name.startswith("X"):
+            return array
+        columns = {column.name: column.to_numpy() for column in nw.from_native(array).iter_columns()}
+        array = stack_columns([*columns.values()])
+    else:
+        if not (issparse(array) or isinstance(array, np.ndarray)):
+            with about(name):
+                array = to_numpy(array)
+        columns = {"dtype": array}
+    if not dates_allowed:
+        refuse_dates(name, columns)
+    if array.dtype == np.longdouble:
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64)
+    return array
 
 
-def _dtypes(array):
-    """The name and the dtype of each column of a data frame, or 'dtype' and that of an array."""
-    if hasattr(array, "columns") and hasattr(array, "dtypes"):
-        return zip(array.columns, array.dtypes, strict=True)
-    return [("dtype", getattr(array, "dtype", None))]
+def to_numpy(array):
+    """`array` as a NumPy array; lists in which NumPy would turn numbers into others or into strings, as objects."""
+    values = np.asarray(array)
+    of_strings = values.dtype.kind == "U" and values.ndim == 2
+    of_large_numbers = values.dtype.kind == "f" and np.abs(values).max(initial=0) >= 2**53
+    if isinstance(array, list | tuple) and (of_strings or of_large_numbers):
+        return np.array(array, dtype=object)
+    return values
+
+
+def stack_columns(columns):
+    """Columns as one array: of objects unless NumPy has a dtype for the values of all of them."""
+    kinds = {column.dtype.kind for column in columns}
+    if len(kinds) == 1 or kinds <= set("biuf"):
+        stacked = np.column_stack(columns)
+        with np.errstate(invalid="ignore"):
+            if all(np.array_equal(a.astype(b.dtype), b) for a, b in zip(stacked.T, columns, strict=True)):
+                return stacked
+    stacked = np.empty((len(columns[0]), len(columns)), dtype=object)
+    for j, column in enumerate(columns):
+        # As Python's objects; of a datetime64[ns] there is none.
+        stacked[:, j] = list(column) if column.dtype.kind in "mM" else column
+    return stacked
+
+
+def refuse_dates(name, columns):
+    """Raise ValueError if there are dates, times or durations in arrays, by name, of the argument `name`."""
+    dates = [f"{where} is {what}" for where, values in columns.items() if (what := _kind_of_date(values))]
+    if dates:
+        raise ValueError(
+            f"{name} has dates or times: {', '.join(dates)}. Make numbers of them, such as the days since a date "
+            "or the hour of the day."
+        )
+
+
+def _kind_of_date(values):
+    """The name of a type of dates, times or durations among the values of an array, or None."""
+    if values.dtype.kind in "mM":
+        return str(values.dtype)
+    types = set(map(type, values.flat)) if values.dtype.kind == "O" else ()
+    # A pandas Period is no date, but has the method of one.
+    return next((each.__name__ for each in types if issubclass(each, DATES) or hasattr(each, "strftime")), None)
 
 
 def to_host(array, device):
@@ -124,50 +186,42 @@ def check_gpu_array(array, device, name, n_dims):
     return array
 
 
-def as_column(y):
+def as_column(y, warns=True):
     """y of shape (n_samples, 1) as (n_samples,), with scikit-learn's warning."""
-    if y.ndim == 2 and y.shape[1] == 1:
+    if y.ndim != 2 or y.shape[1] != 1:
+        return y
+    if warns:
         warn(
             "A column-vector y was passed when a 1d array was expected. Please change the shape of y to (n_samples,), "
             "for example using ravel().",
             DataConversionWarning,
         )
-        return y.ravel()
-    return y
+    return (y.toarray() if issparse(y) else y).ravel()
 
 
 def validate_X_y(estimator, X, y, device, reset):
     """X and y as arrays, each in GPU memory if it was there, and otherwise in main memory."""
-    if on_gpu(X) or on_gpu(y):
-        X, y = validate_X(estimator, X, device, reset), validate_y(y, device)
-        check_consistent_length(X, y)
-        return X, y
-    X, y = validate_data(
-        estimator,
-        X,
-        y,
-        accept_sparse=["csr", "csc"],
-        multi_output=True,
-        y_numeric=is_regressor(estimator),
-        dtype=accepted_dtypes(X),
-        reset=reset,
-    )
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y.toarray() if issparse(y) else y, warn=True)
+    X, y = validate_X(estimator, X, device, reset), as_column(validate_y(estimator, y, device))
+    check_consistent_length(X, y)
     return X, y
 
 
-def validate_X(estimator, X, device, reset):
-    if not reset and _is_valid(estimator, X):
+def validate_X(estimator, X, device, reset, dtype=None):
+    """X as an array or a sparse matrix of numbers, which `dtype`, of the model, can represent if it is not None."""
+    if not reset and _is_valid(estimator, X, dtype):
         return X
-    if not on_gpu(X):
-        return validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=reset)
-    X = check_gpu_array(X, device, "X", n_dims=(2,))
-    return validate_data(estimator, X, skip_check_array=True, reset=reset)
+    if on_gpu(X):
+        X = check_gpu_array(X, device, "X", n_dims=(2,))
+        X = validate_data(estimator, X, skip_check_array=True, reset=reset)
+    else:
+        X = validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=reset)
+    if dtype is not None:
+        check_range(X, dtype, device, "X")
+    return X
 
 
-def _is_valid(estimator, X):
-    """Whether X is an array that `validate_data` would return as it is; it takes most of the time for a single row."""
+def _is_valid(estimator, X, dtype):
+    """Whether X is an array that `validate_X` would return as it is; it takes most of the time for a single row."""
     return (
         type(X) is np.ndarray
         and X.ndim == 2
@@ -175,14 +229,44 @@ def _is_valid(estimator, X):
         and X.shape[0] > 0
         and X.shape[1] == estimator.n_features_in_
         and not hasattr(estimator, "feature_names_in_")
-        and np.isfinite(X.sum())
+        and np.isfinite(X.sum(dtype=dtype))
     )
 
 
-def validate_y(y, device):
+def check_range(array, dtype, device, name):
+    """Raise ValueError if `array`, of finite numbers, has some that are infinite in `dtype`."""
+    if array.dtype != np.float64 or dtype == np.float64:
+        return
+    values = array.data if hasattr(array, "indptr") else array
+    # The sum is finite, unless it overflows, where all of them are.
+    if np.isfinite(device.to_host(values.sum(dtype=dtype))) or values.size == 0:
+        return
+    largest = max(device.to_host(values.max()), -device.to_host(values.min()))
+    if largest > np.finfo(dtype).max:
+        raise ValueError(
+            f"Input {name} contains values too large for {dtype!r}, the precision of the model; the largest is "
+            f"{largest:.3g}. Scale {name}, or set dtype='float64'."
+        )
+
+
+def validate_y(estimator, y, device):
+    """y with labels of any type for a classifier, and with numbers for a regressor."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
+        )
     if on_gpu(y):
-        return as_column(check_gpu_array(y, device, "y", n_dims=(1, 2)))
-    return as_column(check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y"))
+        return check_gpu_array(y, device, "y", n_dims=(1, 2))
+    dtype = None
+    if y.dtype.kind == "O":
+        if any(map(_is_missing, y.flat)):
+            raise ValueError("Input y contains missing values (None, NaN or NA). Drop their rows, or fill them in.")
+        dtype = np.float64 if is_regressor(estimator) else None
+    return check_array(y, accept_sparse="csr", ensure_2d=False, dtype=dtype, input_name="y", estimator=estimator)
+
+
+def _is_missing(value):
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))
 
 
 def validate_weight(sample_weight, n_rows, dtype, device):
@@ -195,8 +279,17 @@ def validate_weight(sample_weight, n_rows, dtype, device):
 
 def accepted_dtypes(X):
     """The dtypes that `validate_data` does not convert: any numeric array, as batches are cast when they are used."""
-    kind = getattr(getattr(X, "dtype", None), "kind", None)
-    return "numeric" if kind in {"b", "i", "u", "f"} else (np.float64, np.float32)
+    floats = np.float64, np.float32
+    if not nw.dependencies.is_into_dataframe(X):
+        return "numeric" if getattr(X, "dtype", np.dtype(object)).kind in "biuf" else floats
+    if all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in getattr(X, "dtypes", [None])):
+        return floats  # check_array promotes NumPy's dtypes; what follows takes half as long as a prediction
+    frame = nw.from_native(X, eager_only=True)
+    schema = frame.schema
+    dtypes = set(schema.values())
+    others = {dtype for dtype in dtypes if not (dtype.is_numeric() or dtype == nw.Boolean)}
+    refuse_dates("X", {name: frame[:, j].to_numpy() for j, name in enumerate(schema) if schema[name] in others})
+    return np.float32 if nw.Float32 in dtypes and dtypes <= EXACT_IN_FLOAT32 else floats
 
 
 def float_dtype(array):

@@ -13,6 +13,8 @@ from sklearn_mlp._caller import is_nested, warn
 from sklearn_mlp._checkpoint import check_identity, check_snapshot, identity, read_checkpoint
 from sklearn_mlp._checks import (
     about,
+    as_column,
+    check_range,
     random_state_from,
     split_rows,
     validate_weight,
@@ -112,6 +114,7 @@ class Fit:
         if not self.incremental:
             check_scale(X, device, getattr(mlp, "feature_names_in_", None))
         self.dtype = dtype = training_dtype(mlp, mlp.coefs_[0] if self.continues else X)
+        check_range(X, dtype, device, "X")
         with about("sample_weight"):
             self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
         with about("y"):
@@ -136,9 +139,9 @@ class Fit:
         self.data = {"X": self.X, "y": self.y, "sample_weight": self.weight_of_user}
         if inputs.X_val is not None:
             with about("X_val"):
-                X = validate_X(mlp, inputs.X_val, device, reset=False)
+                X = validate_X(mlp, inputs.X_val, device, reset=False, dtype=self.dtype)
             with about("y_val"):
-                y = validate_y(inputs.y_val, device)
+                y = as_column(validate_y(mlp, inputs.y_val, device))
             with about("X_val", "y_val"):
                 check_consistent_length(X, y)
             check_same_scale(self.X, X, device, getattr(mlp, "feature_names_in_", None))

@@ -4,58 +4,15 @@ A task is learned from the y of the training set, and then encodes the y of the 
 the same way. What it keeps is what prediction needs; it is part of the fitted model.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from sklearn_mlp._caller import warn
-from sklearn_mlp._checks import on_gpu, to_host
-
-
-class Labelled(NamedTuple):
-    """A y of class labels.
-
-    `kind` is scikit-learn's type of target; `classes` has the sorted labels, as a list with those of each column if the
-    columns have classes of their own.
-    """
-
-    y: Any
-    kind: str
-    classes: Any
-
-
-def find_classes(y, device, separate_columns):
-    """The labels in y as `Labelled`; with `separate_columns`, columns of 0 and 1 are no multilabel indicators."""
-    if on_gpu(y):
-        values = device.to_host(np.unique(y))
-        kind = type_of_target(values)
-        if y.ndim == 2:
-            kind = "multilabel-indicator" if kind == "binary" else f"{kind}-multioutput"
-    else:
-        values, kind = None, type_of_target(y, input_name="y")
-    if kind == "multiclass-multioutput" or (y.ndim == 2 and separate_columns):
-        y = to_host(y, device)
-        y = y.toarray() if issparse(y) else y
-        return Labelled(y, "multiclass-multioutput", [np.unique(column) for column in y.T])
-    if kind not in ("binary", "multiclass", "multilabel-indicator"):
-        check_classification_targets(y if values is None else values)  # raises
-    if kind == "multilabel-indicator":
-        values = np.unique(y.data if issparse(y) else y) if values is None else values
-        if values.size and (values[0] < 0 or np.count_nonzero(values) > 1):
-            raise ValueError(
-                f"y of shape {y.shape} has the values {values.tolist()}; a multilabel y has 0 and 1. Pass, for "
-                "example, (y > 0).astype(int)."
-            )
-        return Labelled(y, kind, np.arange(y.shape[1]))
-    if values is None:
-        # unique_labels would determine the type of y once more: a third of the time of a small fit.
-        values = np.unique(y) if y.dtype.kind in "biuf" else unique_labels(y)
-    return Labelled(y, kind, values)
+from sklearn_mlp._checks import check_range, on_gpu, stack_columns, to_host
+from sklearn_mlp._labels import encode_labels, find_classes, unknown_labels
 
 
 def classification_task(labelled, known, *, warm_start):
@@ -76,12 +33,13 @@ def classification_task(labelled, known, *, warm_start):
         return task
     classes = labelled.classes
     if known is not None:
-        if warm_start and set(classes) != set(known):
+        unknown = unknown_labels(classes, known)
+        if warm_start and (unknown or len(classes) != len(known)):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {known}, `y` has {classes}"
             )
-        if np.setdiff1d(classes, known).size:
+        if unknown:
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
     if labelled.kind == "multilabel-indicator":
         return Labels(classes if known is None else known, issparse(labelled.y))
@@ -123,9 +81,9 @@ class _Classification(_Task):
         """The accuracy for an encoded y."""
         return np.average(self._is_correct(target, output), weights=sample_weight)
 
-    def score_decoded(self, y, prediction, sample_weight):
-        """The accuracy for y and a prediction as users have them."""
-        return accuracy_score(y, prediction, sample_weight=sample_weight)
+    def score_decoded(self, labelled, prediction, sample_weight):
+        """The accuracy for y, as `read` returns it, and a prediction as users have it."""
+        return accuracy_score(labelled.y, prediction, sample_weight=sample_weight)
 
     def class_weights(self, class_weight, target):
         """The weight of each class, in one array for each column of labels."""
@@ -182,15 +140,14 @@ class Classes(_Classification):
 
     def check(self, labelled):
         """Raise ValueError unless the y of a validation set is of this task."""
-        if labelled.kind == "multilabel-indicator":
+        if labelled.y.ndim > 1:
             raise ValueError(_of_another_kind(labelled.y, "labels in one column"))
-        unknown = np.setdiff1d(labelled.classes, self.classes)
-        if unknown.size:
-            raise ValueError(f"y_val has {unknown.tolist()}, which y has not; its classes are {self.classes}.")
+        unknown = unknown_labels(labelled.classes, self.classes)
+        if unknown:
+            raise ValueError(f"y_val has {unknown}, which y has not; its classes are {self.classes}.")
 
     def encode(self, labelled, dtype, device):
-        y = labelled.y
-        codes = np.searchsorted(device.to_device(self.classes) if on_gpu(y) else self.classes, y)
+        codes = encode_labels(labelled.y, labelled.classes, self.classes, device)
         return codes if self.n_outputs > 1 else codes.astype(dtype)[:, np.newaxis]
 
     def decode(self, output, device):
@@ -244,6 +201,9 @@ class Labels(_Classification):
     def probability(self, output):
         return output
 
+    def score_decoded(self, labelled, prediction, sample_weight):
+        return super().score_decoded(labelled._replace(y=labelled.y != 0), prediction, sample_weight)
+
     def scorer_attributes(self):
         # By an array of two classes, they would tell a binary y.
         return {"classes_": [np.arange(2)] * self.n_outputs}
@@ -271,7 +231,7 @@ class Outputs(_Classification):
         if labelled.kind != "multiclass-multioutput":
             raise ValueError(_of_another_kind(labelled.y, f"columns with the classes {known}"))
         pairs = zip(labelled.classes, self.classes, strict=False)
-        if len(labelled.classes) != len(self.classes) or any(np.setdiff1d(*pair).size for pair in pairs):
+        if len(labelled.classes) != len(self.classes) or any(unknown_labels(*pair) for pair in pairs):
             raise ValueError(
                 f"The columns of y have the classes {[c.tolist() for c in labelled.classes]}, of which some are not "
                 f"among those that the model was made for: {known}."
@@ -279,19 +239,23 @@ class Outputs(_Classification):
 
     def encode(self, labelled, dtype, device):
         """The number of each label among the classes of its column."""
-        return np.column_stack([np.searchsorted(*pair) for pair in zip(self.classes, labelled.y.T, strict=True)])
+        columns = zip(labelled.y.T, labelled.classes, self.classes, strict=True)
+        return np.column_stack([encode_labels(*column, device) for column in columns])
 
     def decode(self, output, device):
         """The most probable label of each column."""
         codes = [device.to_host(code) for code in self._argmax(output)]
-        labels = np.column_stack([of_column[code] for of_column, code in zip(self.classes, codes, strict=True)])
+        labels = stack_columns([of_column[code] for of_column, code in zip(self.classes, codes, strict=True)])
         return device.to_device(labels) if on_gpu(output) and labels.dtype.kind in "biuf" else labels
 
     def probability(self, output):
         return [output[:, columns] for columns in self.columns]
 
-    def score_decoded(self, y, prediction, sample_weight):
-        return float(np.average((np.asarray(y) == prediction).all(axis=1), weights=sample_weight))
+    def score_decoded(self, labelled, prediction, sample_weight):
+        y = labelled.y
+        if y.shape != prediction.shape:
+            raise ValueError(f"y has the shape {y.shape}, but the predictions for X have {prediction.shape}.")
+        return float(np.average((y == prediction).all(axis=1), weights=sample_weight))
 
     def _argmax(self, output):
         return [output[:, columns].argmax(axis=1) for columns in self.columns]
@@ -335,6 +299,7 @@ class Real(_Task):
         if self.standardizes:
             mean, scale = (device.to_device(unit) if on_gpu(y) else unit for unit in (self.mean, self.scale))
             target = (target - mean) / scale
+        check_range(target, dtype, device, "y")
         target = target.astype(dtype)
         if self.levels is not None:
             ones = np.ones(self.n_outputs, dtype)

@@ -8,14 +8,15 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from sklearn_mlp._base import BaseMLP, interruptible, solver_is_stochastic
+from sklearn_mlp._checks import about, to_numpy
 from sklearn_mlp._docstrings import documented
 from sklearn_mlp._fit import Inputs, Problem
+from sklearn_mlp._labels import find_classes, same_labels, sorted_labels
 from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, Names, declares_parameters, parameter
 from sklearn_mlp._plan import classification_loss
-from sklearn_mlp._task import classification_task, find_classes
+from sklearn_mlp._task import classification_task
 
 
 @documented
@@ -131,7 +132,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels of any sortable type or, for multilabel classification, an indicator matrix of 0 and 1, which
             may be sparse. In any other y with several columns, each column is a separate multiclass target with its
-            own softmax.
+            own softmax, and may have labels of another type.
 
         $fit_parameters
 
@@ -183,25 +184,30 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """The classes that any call of partial_fit will see, from the first call's `classes` or from the model."""
         shape = y.shape if hasattr(y, "shape") else np.shape(y)
         known = getattr(self, "classes_", None)
-        if classes is not None and np.ndim(next(iter(classes), 0)) == 1:
-            classes = [np.unique(of_column) for of_column in classes]
-            if len(shape) != 2 or shape[1] != len(classes):
-                raise ValueError(f"classes has lists for {len(classes)} outputs, but y has the shape {shape}.")
-            if known is not None and not _same_classes(known, classes):
+        with about("classes"):
+            classes = classes if classes is None or isinstance(classes, list | tuple) else to_numpy(classes)
+            if classes is not None and np.ndim(next(iter(classes), 0)) == 1:
+                classes = [sorted_labels(of_column) for of_column in classes]
+                if len(shape) != 2 or shape[1] != len(classes):
+                    raise ValueError(f"classes has lists for {len(classes)} outputs, but y has the shape {shape}.")
+            elif isinstance(known, list):
+                return known
+            elif len(shape) == 2 and shape[1] > 1 and (classes is None or np.isin(classes, [0, 1]).all()):
+                # The classes of a multilabel y are its columns.
+                classes = np.arange(shape[1])
+            elif classes is not None:
+                classes = sorted_labels(classes)
+            elif known is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            if known is None:
+                return classes
+            if classes is not None and not same_labels(classes, known):
                 raise ValueError(f"classes={classes} is not the same as on last call to partial_fit: {known}.")
-            return classes if known is None else known
-        if isinstance(known, list):
             return known
-        if len(shape) == 2 and shape[1] > 1 and (classes is None or np.isin(classes, [0, 1]).all()):
-            # The classes of a multilabel y are its columns.
-            classes = np.arange(shape[1])
-        snapshot = self._snapshot()
-        _check_partial_fit_first_call(snapshot, classes)
-        return snapshot.classes_
 
     def _learn_task(self, y, sample_weight, known_classes, device, incremental):
         labelled = find_classes(y, device, separate_columns=isinstance(known_classes, list))
-        task = classification_task(labelled, known_classes, warm_start=self.warm_start)
+        task = classification_task(labelled, known_classes, warm_start=self.warm_start and not incremental)
         return Problem(labelled, task, classification_loss(self, task), self.class_weight)
 
     def predict(self, X):
@@ -216,7 +222,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The most probable class of each sample. For multilabel models, an indicator of the columns with a
-            probability above 0.5, sparse if y was sparse in `fit`.
+            probability above 0.5, sparse if y was sparse in `fit`; for columns of several types, an array of objects.
         """
         return self._predict(X, lambda task, output, device: task.decode(output, device))
 
@@ -283,7 +289,3 @@ def _log_probability(task, output, device):
     probability = task.probability(output)
     with np.errstate(divide="ignore"):
         return list(map(np.log, probability)) if isinstance(probability, list) else np.log(probability)
-
-
-def _same_classes(one, other):
-    return isinstance(one, list) and len(one) == len(other) and all(map(np.array_equal, one, other))

@@ -1,13 +1,16 @@
-"""Classification of several outputs, each with classes of its own: a softmax for each in one network."""
+"""Classification of several outputs, each with classes of its own and of a type of its own: a softmax for each."""
 
 import joblib
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import cross_val_score
 
-from sklearn_mlp import MLPClassifier
+from sklearn_mlp import MLPClassifier, MLPRegressor
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -121,3 +124,83 @@ def test_a_refit_for_one_output():
     model = MLPClassifier(**SMALL).fit(X, Y).fit(X, DIGIT)
     assert model.predict_proba(X).shape == (1797, 10)
     assert model.predict(X).shape == (1797,)
+
+
+ROUND = np.where(Y[:, 2], "round", "not round")
+COLUMNS = {"digit": DIGIT, "shape": ROUND, "even": DIGIT % 2 == 0}
+MIXED = {
+    "lists": [list(row) for row in zip(*(column.tolist() for column in COLUMNS.values()), strict=True)],
+    "objects": np.array([*zip(*(column.tolist() for column in COLUMNS.values()), strict=True)], dtype=object),
+    "pandas": pd.DataFrame(COLUMNS),
+    "pandas nullable": pd.DataFrame(COLUMNS).convert_dtypes(),
+    "pandas categories": pd.DataFrame(COLUMNS).astype("category"),
+    "polars": pl.DataFrame(COLUMNS),
+    "pyarrow": pa.table({name: column.tolist() for name, column in COLUMNS.items()}),
+}
+
+
+@pytest.mark.parametrize("y", MIXED.values(), ids=MIXED)
+def test_columns_of_several_types(y):
+    codes = np.column_stack([DIGIT, ROUND == "round", COLUMNS["even"]]).astype(int)
+    short = SMALL | {"max_iter": 3}
+    model = MLPClassifier(**short).fit(X, y, X_val=X, y_val=y)
+    by_codes = MLPClassifier(**short).fit(X, codes, X_val=X, y_val=codes)
+    assert model.loss_ == by_codes.loss_
+    assert model.validation_loss_curve_ == by_codes.validation_loss_curve_
+    expected = [np.arange(10), np.array(["not round", "round"]), np.array([False, True])]
+    for ours, labels in zip(model.classes_, expected, strict=True):
+        np.testing.assert_array_equal(ours, labels, strict=True)
+    prediction = model.predict(X)
+    columns = zip(expected, by_codes.predict(X).T, strict=True)
+    assert prediction.dtype == object
+    assert prediction.tolist() == [list(row) for row in zip(*(c[code].tolist() for c, code in columns), strict=True)]
+    assert model.score(X, y) == model.validation_scores_[-1] == by_codes.score(X, codes)
+    chunks = MLPClassifier(**short).partial_fit(X, y, classes=[range(10), ["not round", "round"], [False, True]])
+    assert chunks.loss_ == MLPClassifier(**short).partial_fit(X, codes, classes=[range(10), [0, 1], [0, 1]]).loss_
+
+
+def test_columns_of_numbers_in_a_frame_are_one_array():
+    frame = pd.DataFrame({"digit": DIGIT.astype(np.int8), "even": DIGIT % 2 == 0}).convert_dtypes()
+    model = MLPClassifier(**SMALL | {"max_iter": 2}).fit(X, frame)
+    assert [classes.dtype for classes in model.classes_] == [np.int8, np.int8]
+    indicator = pd.DataFrame({"even": DIGIT % 2 == 0, "large": (DIGIT > 4).astype(int)})
+    model = MLPClassifier(**SMALL | {"max_iter": 2}).fit(X, indicator)
+    np.testing.assert_array_equal(model.classes_, [0, 1])
+    assert model.score(X, indicator) == np.mean((model.predict(X) == indicator.to_numpy(int)).all(axis=1))
+
+
+L = np.column_stack([DIGIT % 2, DIGIT > 4])
+
+
+@pytest.mark.parametrize(
+    ("model", "y"),
+    [
+        (MLPClassifier(**SMALL), DIGIT),
+        (MLPClassifier(**SMALL), L),
+        (MLPClassifier(**SMALL), Y),
+        (MLPClassifier(**SMALL), MIXED["pandas"]),
+        (MLPRegressor(**SMALL), DIGIT),
+        (MLPRegressor(**SMALL), Y),
+        (MLPRegressor(loss="quantile", quantile=(0.1, 0.9), **SMALL), DIGIT),
+    ],
+    ids=["classes", "labels", "outputs", "mixed outputs", "target", "targets", "quantiles"],
+)
+def test_score_refuses_a_y_of_another_shape(model, y):
+    rows = y[:100]
+    model.set_params(max_iter=2).fit(X[:100], rows)
+    assert model.score(X[:100], rows) <= 1
+    for other in (y[:1], y[:99], y[:101]):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            model.score(X[:100], other)
+    columns = np.asarray(rows)
+    others = [np.column_stack([columns, columns])] + ([columns[:, :1], columns[:, 0]] if columns.ndim == 2 else [])
+    for other in others:
+        with pytest.raises(ValueError, match=r"shape|numbers? of|mix of"):
+            model.score(X[:100], other)
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(1,\), expected \(100,\)"):
+        model.score(X[:100], rows, sample_weight=[1.0])
+
+
+def test_score_takes_any_positive_number_for_a_label():
+    model = MLPClassifier(**SMALL).fit(X, 2 * L)
+    assert model.score(X, 2 * L) == model.score(X, L) > 0.9

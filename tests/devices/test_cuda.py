@@ -466,6 +466,32 @@ def test_errors_of_cupy_arrays(X, y, message, cupy):
         MLPClassifier(**SMALL, device="cuda").fit(X, cupy.asarray(y))
 
 
+@pytest.mark.parametrize("value", [1e300, -1e300])
+def test_cupy_arrays_beyond_the_precision_of_the_model(value, cupy):
+    large = X.copy()
+    large[3, 1] = value
+    model = MLPRegressor(**SMALL, device="cuda", dtype="float32").fit(cupy.asarray(X), cupy.asarray(TARGET))
+    for call in (model.predict, lambda large: model.fit(large, cupy.asarray(TARGET))):
+        with pytest.raises(ValueError, match=r"Input X contains values too large for dtype\('float32'\)"):
+            call(cupy.asarray(large))
+    with pytest.raises(ValueError, match=r"Input y contains values too large for dtype\('float32'\)"):
+        model.fit(cupy.asarray(X), cupy.asarray(large[:, 1]))
+
+
+def test_large_labels_in_cupy_arrays(cupy):
+    start = 2**53
+    y = cupy.asarray((CODES + start).astype(np.uint64))
+    classes = np.unique(CODES).astype(np.int64)
+    models = [
+        MLPClassifier(**SMALL, device="cuda").partial_fit(cupy.asarray(X), labels, classes=known).partial_fit(X, labels)
+        for labels, known in ((y, classes + start), (cupy.asarray(CODES), classes))
+    ]
+    assert np.array_equal(*(model.coefs_[0] for model in models))
+    prediction = models[0].predict(cupy.asarray(X))
+    assert cupy.asnumpy(prediction).tolist() == (models[1].predict(X) + start).tolist()
+    assert models[0].score(X, y) == models[1].score(X, CODES)
+
+
 def test_several_outputs_of_cupy_arrays(cupy):
     y = np.c_[CODES, CODES > 1]
     model = MLPClassifier(**SMALL, device="cuda").fit(cupy.asarray(X), cupy.asarray(y))

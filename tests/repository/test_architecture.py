@@ -11,7 +11,7 @@ from sklearn_mlp import MLPClassifier, MLPRegressor
 PACKAGE = Path(sklearn_mlp.__file__).parent
 MAY_IMPORT = {
     "__init__": {"_version", "classifier", "regressor"},
-    "classifier": {"_base", "_docstrings", "_fit", "_parameters", "_plan", "_task"},
+    "classifier": {"_base", "_checks", "_docstrings", "_fit", "_labels", "_parameters", "_plan", "_task"},
     "regressor": {"_base", "_docstrings", "_fit", "_parameters", "_plan", "_task", "core.losses"},
     "_docstrings": set(),
     "_parameters": {"_checks", "core.activations", "core.optimizers"},
@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "_fit": {"_caller", "_checkpoint", "_checks", "_history", "_model", "_plan", "_scales", "_validation_set", "core"},
     "_plan": {"_caller", "_checks", "core"},
     "_model": {"_checks", "_task", "core"},
-    "_task": {"_caller", "_checks"},
+    "_task": {"_caller", "_checks", "_labels"},
+    "_labels": {"_checks"},
     "_history": set(),
     "_validation_set": {"_caller", "_checks", "core.batches"},
     "_checks": {"_caller", "core.activations"},

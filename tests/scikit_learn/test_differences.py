@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
@@ -170,7 +171,7 @@ def test_7_values_without_a_meaning_are_refused(mlp, change, last_weight, messag
 def test_12_a_prediction_that_is_not_finite_is_an_error(mlp):
     X, y = CANCER
     clf = mlp.MLPClassifier((5,), max_iter=2, random_state=0).fit(X.astype(np.float32), y)
-    too_large = np.full((1, X.shape[1]), 1e300)
+    too_large = np.full((1, X.shape[1]), 3e38)
     if mlp is ours:
         with pytest.raises(ValueError, match="The prediction for X is not finite: X has values that are too large"):
             clf.predict(too_large)
@@ -323,3 +324,10 @@ def test_16_a_network_is_a_transformer(mlp):
     assert hasattr(clf, "transform") == (mlp is ours)
     if mlp is ours:
         assert clf.transform(X).shape == (len(X), 3)
+
+
+@both
+def test_17_labels_keep_their_type(mlp):
+    X, y = CANCER
+    clf = mlp.MLPClassifier((5,), random_state=0, max_iter=5).fit(X, pd.Series(y == 1, dtype="boolean"))
+    assert clf.classes_.dtype == (bool if mlp is ours else float)

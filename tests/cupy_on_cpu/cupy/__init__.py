@@ -130,9 +130,9 @@ class ndarray:
         cuda.launch(self)
         self._array.sort(axis=axis)
 
-    def sum(self, axis=None, out=None):
+    def sum(self, axis=None, dtype=None, out=None):
         if out is None:
-            return _new(self._array.sum(axis=axis), self)
+            return _new(self._array.sum(axis=axis, dtype=dtype), self)
         assert (out.shape, out.dtype) == (np.delete(self.shape, axis), self.dtype)
         cuda.launch(self, out)
         self._array.sum(axis=axis, out=out._array)
