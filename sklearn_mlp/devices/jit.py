@@ -9,13 +9,18 @@ import hashlib
 import os
 import pickle
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
+from llvmlite.binding import ffi
 from numba import njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
+
+# Held while Numba compiles a kernel and while LLVM frees memory, in the order in which they are acquired.
+LOCKS = (global_compiler_lock, getattr(ffi.lib, "_lock", nullcontext()))
 
 
 class _WithChecksum(CompileResultCacheImpl):
