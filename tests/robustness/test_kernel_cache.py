@@ -109,7 +109,7 @@ def _file_in_its_place(folder, monkeypatch):
     (cache,) = folder.iterdir()
     shutil.rmtree(cache)
     cache.touch()
-    monkeypatch.setattr(caching.UserProvidedCacheLocator, "ensure_cache_path", lambda self: None)
+    monkeypatch.setattr(caching.CacheImpl._locator_classes[0], "ensure_cache_path", lambda self: None)
 
 
 def _no_folder_at_all(folder, monkeypatch):
@@ -117,7 +117,7 @@ def _no_folder_at_all(folder, monkeypatch):
     nowhere = str(folder / "file" / "cache")
     monkeypatch.setenv("NUMBA_CACHE_DIR", nowhere)
     monkeypatch.setattr(caching.config, "CACHE_DIR", nowhere)
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [caching.UserProvidedCacheLocator])
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", caching.CacheImpl._locator_classes[:1])
 
 
 @pytest.mark.parametrize("fault", [_full_disk, _file_in_its_place, _no_folder_at_all])
