@@ -55,10 +55,11 @@ FLOORS = (
     (
         "devices: kernels",
         "tab:green",
-        "NumPy, SciPy, Numba (fused.py), CuPy (cuda/)",
+        "NumPy, SciPy, Numba (jit.py), CuPy (cuda/)",
         (
-            ("devices", "devices.cpu", "devices.fused", "devices.rows"),
-            ("devices.protocol", "devices.cuda", "devices.cuda.kernels", "devices.cuda.rows"),
+            ("devices", "devices.protocol", "devices.cpu"),
+            ("devices.fused", "devices.jit", "devices.rows"),
+            ("devices.cuda", "devices.cuda.kernels", "devices.cuda.rows"),
         ),
     ),
 )

@@ -2,8 +2,10 @@
 
 import os
 import re
+import threading
+from contextlib import AbstractContextManager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sklearn_mlp.devices.cpu import CPU
 from sklearn_mlp.devices.protocol import Device, Kernel, resolve_kernel
@@ -12,6 +14,25 @@ if TYPE_CHECKING:
     from sklearn_mlp.devices.cuda import CUDA
 
 __all__ = ["Device", "Kernel", "resolve_device", "resolve_kernel"]
+
+# A lock that another thread holds during a fork is never released in the child process, so a fork acquires these first.
+# An import holds Python's locks of the modules, for which the first stands.
+_importing = threading.RLock()
+_locks: list[AbstractContextManager[Any]] = [_importing]
+
+
+def _before_fork() -> None:
+    for lock in _locks:  # includes those that `_cpu` appends while this waits for the first
+        lock.__enter__()
+
+
+def _after_fork() -> None:
+    for lock in reversed(_locks):
+        lock.__exit__(None, None, None)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def resolve_device(name: str) -> Device:
@@ -32,17 +53,20 @@ def resolve_device(name: str) -> Device:
     RuntimeError
         If there is no driver, or no GPU.
     """
-    if name == "cpu":
-        return _cpu()
-    if name == "auto":
-        try:
-            return _cuda(name, None)
-        except (ImportError, RuntimeError):
+    with _importing:
+        if name == "cpu":
             return _cpu()
-    match = re.fullmatch(r"cuda(?::(\d+))?", name)
-    if match is None:
-        raise ValueError(f"device={name!r} is not a device: use 'cpu', 'cuda', 'cuda:0' (or another number) or 'auto'.")
-    return _cuda(name, None if match[1] is None else int(match[1]))
+        if name == "auto":
+            try:
+                return _cuda(name, None)
+            except (ImportError, RuntimeError):
+                return _cpu()
+        match = re.fullmatch(r"cuda(?::(\d+))?", name)
+        if match is None:
+            raise ValueError(
+                f"device={name!r} is not a device: use 'cpu', 'cuda', 'cuda:0' (or another number) or 'auto'."
+            )
+        return _cuda(name, None if match[1] is None else int(match[1]))
 
 
 @cache
@@ -52,8 +76,10 @@ def _cpu() -> CPU:
         return CPU()
     try:
         from sklearn_mlp.devices.fused import FusedCPU
+        from sklearn_mlp.devices.jit import LOCKS
     except ImportError:
         return CPU()
+    _locks.extend(LOCKS)
     return FusedCPU()
 
 

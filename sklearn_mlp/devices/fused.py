@@ -16,23 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sklearn_mlp.devices.cpu import CPU, LEAK, NORM_EPSILON
+from sklearn_mlp.devices.jit import kernel
 
 Array = npt.NDArray[Any]
-
-
-def kernel(function: Any) -> Any:
-    """Compile `function` at its first call for each type of its arguments, and cache the result on disk if possible.
-
-    Sums may be reordered, as they must be to be vectorised; NaN and infinity keep their meaning.
-    """
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache folder can be written to
-        return njit(**options)(function)
 
 
 @kernel

@@ -1,5 +1,6 @@
 """Estimators in several threads and processes at the same time, and in less memory than X takes."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,71 @@ def test_joblib_backends(backend):
     expected = [fit(seed) for seed in range(4)]
     for weights, alone in zip(Parallel(2, backend=backend)(delayed(fit)(i) for i in range(4)), expected, strict=True):
         np.testing.assert_allclose(weights, alone, rtol=1e-6, atol=1e-9)
+
+
+FORK = """
+import os, signal, sys, threading, time
+import numpy as np
+from sklearn_mlp.devices import resolve_device
+
+moment = sys.argv[1]
+busy = threading.Event()
+
+def pause(*_):
+    if not busy.is_set():
+        busy.set()
+        time.sleep(0.2)  # the main thread forks
+
+def first_call(dtype):
+    out = np.empty(3, dtype)
+    resolve_device("cpu").column_sums(np.ones((4, 3), dtype), out)
+    assert out.tolist() == [4, 4, 4]
+
+if moment == "import":
+    class Finder:
+        def find_spec(name, path, target):
+            if name == "numba.core":
+                pause()
+    sys.meta_path.insert(0, Finder)
+else:
+    from numba.core import event
+    class Listener(event.Listener):
+        on_start = pause
+        on_end = pause
+    if moment == "llvm_lock":
+        first_call(np.float64)
+    event.register(f"numba:{moment}", Listener())
+
+if moment == "llvm_lock":
+    from llvmlite.binding import parse_assembly
+    thread = threading.Thread(target=parse_assembly, args=("",))
+else:
+    thread = threading.Thread(target=first_call, args=(np.float64,))
+thread.start()
+busy.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    first_call(np.float32)
+    os._exit(0)
+thread.join()
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("moment", ["import", "compile", "llvm_lock"])
+def test_fork_during_the_first_fit(moment, tmp_path):
+    """While another thread imports Numba, compiles a kernel, or deletes what LLVM made: the child waits for no lock."""
+    pytest.importorskip("numba", reason="Numba is not installed")
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK, moment],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.stdout == "0\n", run.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts private memory against RLIMIT_DATA")
