@@ -3,15 +3,10 @@
 import re
 import sys
 import warnings
-from os.path import dirname, join
 
-import joblib
-import sklearn.base
-
-PACKAGE = join(dirname(__file__), "")
-LIBRARIES = tuple(join(dirname(package.__file__), "") for package in (sklearn, joblib))
-# Where scikit-learn's decorator of `fit` is.
-DECORATOR = sklearn.base.__file__
+LIBRARIES = {"sklearn_mlp", "sklearn", "joblib"}
+# Where scikit-learn's decorator of `fit` is, and `fit_transform`.
+DECORATOR = "sklearn.base"
 
 
 def warn(message, category=UserWarning):
@@ -20,7 +15,7 @@ def warn(message, category=UserWarning):
     Filters by module match this package: scripts for scikit-learn have them, with module="sklearn".
     """
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, *LIBRARIES)):
+    while frame.f_back is not None and _module(frame).partition(".")[0] in LIBRARIES:
         frame = frame.f_back
     line = frame.f_lineno
     shown = frame.f_globals.setdefault("__warningregistry__", {})
@@ -46,15 +41,19 @@ def is_nested():
     """Whether the running fit was called by another estimator or by a function of scikit-learn, such as a search."""
     frame, has_left = sys._getframe(1), False
     while frame is not None:
-        code = frame.f_code
-        if code.co_filename.startswith(PACKAGE):
+        module = _module(frame)
+        package = module.partition(".")[0]
+        if package == "sklearn_mlp":
             if has_left:
                 return True  # another of our estimators, through a scorer or a callback
-        elif code.co_filename != DECORATOR:
+        elif module != DECORATOR:
             has_left = True
-            caller = frame.f_locals.get("self")
-            is_fit = code.co_name.lstrip("_").startswith(("fit", "partial_fit"))
-            if code.co_filename.startswith(LIBRARIES) or (is_fit and isinstance(caller, sklearn.base.BaseEstimator)):
+            is_fit = frame.f_code.co_name.lstrip("_").startswith(("fit", "partial_fit"))
+            if package in LIBRARIES or (is_fit and hasattr(frame.f_locals.get("self"), "get_params")):
                 return True
         frame = frame.f_back
     return False
+
+
+def _module(frame):
+    return frame.f_globals.get("__name__", "")

@@ -27,10 +27,12 @@ import sklearn.neural_network
 from scipy import sparse
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_limits
 
 import sklearn_mlp
+from sklearn_mlp._checkpoint import read_checkpoint, write_checkpoint
 from sklearn_mlp.callbacks import Checkpoint, StopWhen, TimeLimit
 
 OURS = SimpleNamespace(Classifier=sklearn_mlp.MLPClassifier, Regressor=sklearn_mlp.MLPRegressor, is_ours=True)
@@ -302,6 +304,11 @@ def _(package):
     return classify(package, X[:1], Y[:1])
 
 
+@row(SHAPES, "three classes, one of them with one row, early stopping")
+def _(package):
+    return classify(package, X[:101], Y[:101], early_stopping=True)
+
+
 @row(SHAPES, "one row, early stopping")
 def _(package):
     return classify(package, X[:1], Y[:1], early_stopping=True)
@@ -532,6 +539,34 @@ def _(package):
     return on_alarm(lambda: interrupted(package, solver="lbfgs"))
 
 
+@row(TRAINING, "Ctrl-C in a grid search")
+def _(package):
+    model = package.Classifier(**SMALL | {"max_iter": 3000, "tol": 0, "n_iter_no_change": 3000})
+    search = GridSearchCV(model, {"alpha": [0.1]}, cv=2, refit=False)
+
+    def outcomes():
+        with heard():
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            try:
+                search.fit(X, np.random.default_rng(0).permutation(Y))
+            except KeyboardInterrupt:
+                return []
+        return ["**a search that goes on, and scores the fit**"]
+
+    return "ends the search" if (said := on_alarm(outcomes)).startswith("a warning") else said
+
+
+@row(TRAINING, "a validation score that is NaN, early stopping")
+def _(package):
+    if not package.is_ours:
+        return "takes no validation set"
+    model = package.Regressor(**SMALL, early_stopping=True)
+    with heard():
+        return refit(
+            model.fit(X_DIABETES, Y_DIABETES), X_DIABETES, Y_DIABETES, X_val=X_DIABETES[:1], y_val=Y_DIABETES[:1]
+        )
+
+
 @row(TRAINING, "an error in a function of the user's, in the middle")
 def _(package):
     if not package.is_ours:
@@ -753,6 +788,18 @@ def _(package):
         content = bytearray(Path("x.checkpoint").read_bytes())
         content[-100] ^= 1
         Path("x.checkpoint").write_bytes(content)
+        return refit(model.set_callbacks(), X, Y, resume_from="x.checkpoint")
+
+
+@row(FILES, "resume_from a file with other content and the right checksum")
+def _(package):
+    if not package.is_ours:
+        return "has no checkpoints"
+    with in_folder(), heard():
+        model = package.Classifier(**SMALL).set_callbacks(Checkpoint("x.checkpoint")).fit(X, Y)
+        content = read_checkpoint("x.checkpoint")
+        content["fit"]["random_state"]["state"]["pos"] = 2**30
+        write_checkpoint(Path("x.checkpoint"), content)
         return refit(model.set_callbacks(), X, Y, resume_from="x.checkpoint")
 
 
