@@ -111,10 +111,10 @@ class Fit:
         mlp, device = self.mlp, self.device
         with about("X", "y"):
             self.X, self.y = X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not self.continues)
-        if not self.incremental:
-            check_scale(X, device, getattr(mlp, "feature_names_in_", None))
         self.dtype = dtype = training_dtype(mlp, mlp.coefs_[0] if self.continues else X)
         check_range(X, dtype, device, "X")
+        if not self.incremental:
+            check_scale(X, device, getattr(mlp, "feature_names_in_", None))
         with about("sample_weight"):
             self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
         with about("y"):
