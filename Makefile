@@ -2,11 +2,12 @@ PYTHON ?= python3
 CUDA ?= 12
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
 PARALLEL := -n auto --dist worksteal
 # For each set of extras one stamp, which is made anew when the package's metadata change.
 INSTALLED = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-slow test-gpu cuda-check check docs bench clean
+.PHONY: demo test test-slow test-oldest test-gpu cuda-check check docs bench clean
 
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
 	$(BIN)/python examples/digits_grid_search.py
@@ -16,6 +17,9 @@ test: $(call INSTALLED,test)  ## the fast suite, in about five minutes
 
 test-slow: $(call INSTALLED,test)  ## the slow tests: all cases of what the fast suite samples, and what takes long
 	$(BIN)/python -m pytest $(PARALLEL) -m slow
+
+test-oldest: $(OLDEST)/.installed  ## the fast suite with the lowest versions that pyproject.toml declares, on Python 3.11
+	$(OLDEST)/bin/python -m pytest $(PARALLEL)
 
 test-gpu: $(call INSTALLED,test) $(call INSTALLED,cuda$(CUDA))  ## tests on an NVIDIA GPU; with a driver of CUDA 13: CUDA=13
 	$(BIN)/python -m pytest -m gpu
@@ -35,7 +39,7 @@ bench: $(call INSTALLED,bench)  ## all benchmarks, against scikit-learn and, whe
 	$(BIN)/python benchmarks/report.py
 
 clean:
-	rm -rf $(VENV) demo_output docs/_build docs/gallery docs/generated
+	rm -rf $(VENV) $(OLDEST) demo_output docs/_build docs/gallery docs/generated
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("sklearn_mlp needs Python 3.11 or newer: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
@@ -47,4 +51,11 @@ $(VENV)/.installed-base: $(BIN)/python pyproject.toml
 
 $(VENV)/.installed-%: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	touch $@
+
+# Each "name>=version" is pinned to name==version. Matplotlib 3.10.0 calls what later versions of pyparsing deprecate.
+$(OLDEST)/.installed: pyproject.toml
+	python3.11 -m venv --clear $(OLDEST)
+	(grep -oE '"[a-z0-9-]+>=[0-9.]+' pyproject.toml | sed 's/"//; s/>=/==/'; echo 'pyparsing<3.3') > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --editable '.[test]'
 	touch $@

@@ -349,7 +349,7 @@ def _(package):
 
 @row(SHAPES, "dates in a column")
 def _(package):
-    return classify(package, pd.DataFrame(X).assign(day=pd.Timestamp("2026-01-01")).rename(columns=str), Y)
+    return classify(package, pd.DataFrame(X).assign(day=np.datetime64("2026-01-01", "us")).rename(columns=str), Y)
 
 
 @row(SHAPES, "dates as X")

@@ -94,7 +94,8 @@ def _gelu(o: Any, Z: Any) -> Any:
 
 
 def _silu(o: Any, Z: Any) -> Any:
-    return o.Mul(Z, o.Sigmoid(Z))
+    # ONNX Runtime before 1.31 fuses Z * Sigmoid(Z) into an operator that it has for float32 only.
+    return o.Div(Z, o.Add(o.Exp(o.Neg(Z)), o.number(1)))
 
 
 def _mish(o: Any, Z: Any) -> Any:
