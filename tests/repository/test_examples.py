@@ -9,6 +9,7 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SLOW = {"diamonds", "digits_grid_search", "flights", "modern_training"}  # half a minute and more
+ARGUMENTS = {"flights": ["--rows", "50000"]}  # all of them take many minutes
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ SLOW = {"diamonds", "digits_grid_search", "flights", "modern_training"}  # half 
     ],
 )
 def test_example_runs(example, tmp_path):
-    command = [sys.executable, "-W", "error", str(example)]
+    command = [sys.executable, "-W", "error", str(example), *ARGUMENTS.get(example.stem, [])]
     # Threads of trees and of matrix products that wait for each other are slow where another process is busy.
     env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=1500)
