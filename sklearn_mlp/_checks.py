@@ -152,7 +152,7 @@ def refuse_dates(name, columns):
     if dates:
         raise ValueError(
             f"{name} has dates or times: {', '.join(dates)}. Make numbers of them, such as the days since a date "
-            "or the hour of the day."
+            "or the hour of the day: by pandas' .dt, or by skrub's DatetimeEncoder."
         )
 
 
@@ -259,13 +259,13 @@ def validate_y(estimator, y, device):
         return check_gpu_array(y, device, "y", n_dims=(1, 2))
     dtype = None
     if y.dtype.kind == "O":
-        if any(map(_is_missing, y.flat)):
+        if any(map(is_missing, y.flat)):
             raise ValueError("Input y contains missing values (None, NaN or NA). Drop their rows, or fill them in.")
         dtype = np.float64 if is_regressor(estimator) else None
     return check_array(y, accept_sparse="csr", ensure_2d=False, dtype=dtype, input_name="y", estimator=estimator)
 
 
-def _is_missing(value):
+def is_missing(value):
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))
 
 

