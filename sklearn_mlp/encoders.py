@@ -415,7 +415,8 @@ def _from_array(column):
 def _with_none(values):
     """An array of objects, with None for gaps of any kind."""
     objects = np.empty(len(values), dtype=object)
-    objects[:] = [None if is_missing(value) else value for value in values]
+    can_be_gaps = set(map(type, values)) - {str, int, bool}
+    objects[:] = [None if is_missing(value) else value for value in values] if can_be_gaps else values
     return objects
 
 
@@ -428,7 +429,7 @@ def _as_numbers(objects):
 
 def _as_categories(column):
     """The categories in a column as strings, with None for gaps."""
-    values = _with_none(column.tolist()).tolist()
+    values = column.tolist() if column.dtype == object else _with_none(column.tolist()).tolist()
     try:
         distinct = set(values)
     except TypeError as error:
