@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
@@ -14,6 +15,7 @@ from sklearn_mlp._checks import is_missing, refuse_dates
 
 __all__ = ["PiecewiseLinearEncoder", "TabularEncoder"]
 
+N_ROWS_AT_ONCE = 2048  # whose encoding stays in the cache
 N_BINS = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
 
 
@@ -88,7 +90,11 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         """
         X = validate_data(self, X, dtype=(np.float64, np.float32))
         n_bins = automatic_n_bins(len(X)) if self.n_bins == "auto" else self.n_bins
-        self.bin_edges_ = [_quantiles(column, n_bins) for column in X.T]
+        edges = [_quantiles(column, n_bins) for column in X.T]
+        with np.errstate(over="ignore"):
+            if not all(np.isfinite(np.diff(of_column)).all() for of_column in edges):
+                raise ValueError(f"X has a feature whose range is not finite in {X.dtype}. Scale it first.")
+        self.bin_edges_ = edges
         return self
 
     def transform(self, X):
@@ -107,11 +113,14 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         encoded = np.empty((len(X), sum(len(edges) - 1 for edges in self.bin_edges_)), np.float32)
-        start = 0
-        for column, edges in zip(X.T, self.bin_edges_, strict=True):
-            stop = start + len(edges) - 1
-            encoded[:, start:stop] = np.clip((column[:, np.newaxis] - edges[:-1]) / np.diff(edges), 0, 1)
-            start = stop
+        for rows in gen_batches(len(X), N_ROWS_AT_ONCE):
+            start = 0
+            for column, edges in zip(X[rows].T, self.bin_edges_, strict=True):
+                stop = start + len(edges) - 1
+                with np.errstate(over="ignore"):
+                    way = (column[:, np.newaxis] - edges[:-1]) / np.diff(edges)
+                encoded[rows, start:stop] = np.clip(way, 0, 1, out=way)
+                start = stop
         return encoded
 
     def get_feature_names_out(self, input_features=None):

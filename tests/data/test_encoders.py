@@ -99,6 +99,13 @@ def test_bad_parameters(params, match):
             encoder.fit([[1.0]])
 
 
+def test_numbers_at_the_ends_of_float64():
+    encoder = PiecewiseLinearEncoder(2).fit([[-1e308], [0.0], [7e307]])
+    assert encoder.transform([[1.7e308], [-1.7e308]]).tolist() == [[1, 1], [0, 0]]
+    with pytest.raises(ValueError, match=r"range is not finite in float64. Scale it first"):
+        encoder.fit([[-1.7e308], [1.7e308]])
+
+
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
