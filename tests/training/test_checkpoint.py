@@ -1046,8 +1046,9 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path):
 
 @posix
 @pytest.mark.slow
-def test_processes_that_are_killed_50_times_lose_nothing(tmp_path):
-    kill_and_resume(50, tmp_path)
+@pytest.mark.parametrize("part", [1, 2])  # for two workers
+def test_processes_that_are_killed_50_times_lose_nothing(part, tmp_path):
+    kill_and_resume(25, tmp_path)
 
 
 # -- several processes on one path -------------------------------------------------------------------------------------
