@@ -24,7 +24,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
 
     The bins are bounded by quantiles of the training data. A number has a 1 for each bin below it, the fraction of its
     way through its own bin, and a 0 for each bin above, so that a linear layer on the encoding is a piecewise linear
-    function of the number [1]_. Numbers beyond the training data are encoded as its smallest and largest.
+    function of the number [1]_. Numbers beyond the training data are encoded as its smallest and largest. NaN is
+    ignored by `fit`, and stays NaN.
 
     Parameters
     ----------
@@ -88,9 +89,9 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         self : PiecewiseLinearEncoder
             The fitted encoder.
         """
-        X = validate_data(self, X, dtype=(np.float64, np.float32))
+        X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan")
         n_bins = automatic_n_bins(len(X)) if self.n_bins == "auto" else self.n_bins
-        edges = [_quantiles(column, n_bins) for column in X.T]
+        edges = [_quantiles(column[~np.isnan(column)], n_bins) for column in X.T]
         with np.errstate(over="ignore"):
             if not all(np.isfinite(np.diff(of_column)).all() for of_column in edges):
                 raise ValueError(f"X has a feature whose range is not finite in {X.dtype}. Scale it first.")
@@ -111,7 +112,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             The bins of all features, between 0 and 1.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan", reset=False)
         encoded = np.empty((len(X), sum(len(edges) - 1 for edges in self.bin_edges_)), np.float32)
         for rows in gen_batches(len(X), N_ROWS_AT_ONCE):
             start = 0
@@ -143,6 +144,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -153,7 +155,7 @@ def automatic_n_bins(n_rows):
 
 def _quantiles(column, n_bins):
     """At most `n_bins` + 1 increasing numbers: the distinct values, or quantiles of them."""
-    distinct = np.unique(column)
+    distinct = np.unique(column) if column.size else np.zeros(1)
     if len(distinct) <= n_bins + 1:
         return distinct
     return np.unique(np.quantile(column, np.linspace(0, 1, n_bins + 1)))
@@ -262,11 +264,11 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         numbers, categories = self._split(columns)
         if numbers.shape[1]:
             self._imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True).fit(numbers)
-            filled = self._imputer.transform(numbers)[:, : numbers.shape[1]]
-            low, self.medians_, high = np.quantile(filled, [0.25, 0.5, 0.75], axis=0)
-            halves = np.ptp(filled, axis=0) / 2
+            known = np.where(np.isnan(numbers).all(axis=0), 0.0, numbers)
+            least, low, self.medians_, high, largest = np.nanquantile(known, [0, 0.25, 0.5, 0.75, 1], axis=0)
+            halves = (largest - least) / 2
             self.scales_ = np.where(high > low, high - low, np.where(halves > 0, halves, 1.0))
-            self._bins = PiecewiseLinearEncoder(self.n_bins).fit(self._standardise(filled))
+            self._bins = PiecewiseLinearEncoder(self.n_bins).fit(self._standardise(known))
         else:
             self.medians_ = self.scales_ = np.empty(0)
         self._one_hot = OneHotEncoder(

@@ -99,6 +99,22 @@ def test_bad_parameters(params, match):
             encoder.fit([[1.0]])
 
 
+def test_gaps_are_ignored_and_stay():
+    X = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, np.nan]])
+    encoder = PiecewiseLinearEncoder().fit(X)
+    assert [edges.tolist() for edges in encoder.bin_edges_] == [[1, 3], [0]]
+    assert_array_equal(encoder.transform(X), [[0], [np.nan], [1]])
+
+
+def test_many_gaps_do_not_move_medians_scales_and_bins():
+    known = np.random.default_rng(0).normal(size=(500, 1))
+    X = np.concatenate([known, np.full((2000, 1), np.nan)])
+    of_known, of_all = (TabularEncoder(n_bins=5).fit(each) for each in (known, X))
+    assert_array_equal(of_all.medians_, of_known.medians_)
+    assert_array_equal(of_all.scales_, of_known.scales_)
+    assert_array_equal(of_all.transform(known)[:, :-1], of_known.transform(known))
+
+
 def test_numbers_at_the_ends_of_float64():
     encoder = PiecewiseLinearEncoder(2).fit([[-1e308], [0.0], [7e307]])
     assert encoder.transform([[1.7e308], [-1.7e308]]).tolist() == [[1, 1], [0, 0]]
@@ -123,7 +139,7 @@ def test_each_kind_of_column():
     encoded = pd.DataFrame(encoder.transform(FRAME), columns=names)
     assert (encoded.dtypes == np.float32).all()
     filled = FRAME["size"].fillna(FRAME["size"].median())
-    z = (filled - filled.median()) / (filled.quantile(0.75) - filled.quantile(0.25))
+    z = (filled - filled.median()) / (FRAME["size"].quantile(0.75) - FRAME["size"].quantile(0.25))
     assert_allclose(encoded["size"], z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-6)
     assert_array_equal(encoded["size_missing"], FRAME["size"].isna())
     assert encoded["word_x"].tolist() == [1, 0, 0, 1, 1]
