@@ -192,7 +192,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    is_categorical_ : ndarray of bool of shape (n_features_in_,)
+    is_categorical_ : ndarray of bool of shape (`n_features_in_`,)
         The features that are categories.
 
     medians_, scales_ : ndarray of shape (n_numbers,)
