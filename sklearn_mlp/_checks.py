@@ -21,7 +21,7 @@ from sklearn_mlp.core.activations import ACTIVATIONS
 
 DATES = date, time, timedelta, np.datetime64, np.timedelta64
 # The numbers that float32 holds exactly: NumPy promotes them to it.
-EXACT_IN_FLOAT32 = {nw.Float32, nw.Float16, nw.Int16, nw.Int8, nw.UInt16, nw.UInt8, nw.Boolean}
+EXACT_IN_FLOAT32 = {"Float32", "Float16", "Int16", "Int8", "UInt16", "UInt8", "Boolean"}
 # Options under the names that they have elsewhere, where these are not similar.
 SYNONYMS = {
     "swish": ["silu"],
@@ -289,7 +289,7 @@ def accepted_dtypes(X):
     dtypes = set(schema.values())
     others = {dtype for dtype in dtypes if not (dtype.is_numeric() or dtype == nw.Boolean)}
     refuse_dates("X", {name: frame[:, j].to_numpy() for j, name in enumerate(schema) if schema[name] in others})
-    return np.float32 if nw.Float32 in dtypes and dtypes <= EXACT_IN_FLOAT32 else floats
+    return np.float32 if nw.Float32 in dtypes and set(map(str, dtypes)) <= EXACT_IN_FLOAT32 else floats
 
 
 def float_dtype(array):
