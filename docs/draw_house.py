@@ -22,7 +22,13 @@ FLOORS = (
         "beside the estimators",
         "tab:purple",
         "scikit-learn, skl2onnx, PyTorch, Matplotlib",
-        (("__init__", "callbacks", "plotting"), ("encoders", "export", "_onnx")),
+        (("__init__", "callbacks", "plotting"), ("export", "_onnx")),
+    ),
+    (
+        "tables: encoders, ensembles",
+        "tab:red",
+        "scikit-learn, narwhals",
+        (("tabular", "encoders"), ("_ensemble", "_columns", "_interactions")),
     ),
     (
         "the estimators: parameters and methods",
@@ -35,10 +41,10 @@ FLOORS = (
         "tab:cyan",
         "scikit-learn",
         (
-            ("_fit", "_plan", "_task", "_labels"),
+            ("_fit", "_training_set", "_plan", "_task"),
             ("_model", "_history", "_validation_set", "_tasks"),
-            ("_checkpoint", "_checks", "_scales", "_caller"),
-            ("_version",),
+            ("_checkpoint", "_labels", "_scales", "_checks"),
+            ("_caller", "_version"),
         ),
     ),
     (
@@ -57,13 +63,14 @@ FLOORS = (
         "tab:green",
         "NumPy, SciPy, Numba (jit.py), CuPy (cuda/)",
         (
-            ("devices", "devices.protocol", "devices.cpu"),
-            ("devices.fused", "devices.jit", "devices.rows"),
+            ("devices", "devices.protocol", "devices.cpu", "devices.encoded"),
+            ("devices.fused", "devices.jit", "devices.rows", "devices.blas"),
             ("devices.cuda", "devices.cuda.kernels", "devices.cuda.rows"),
         ),
     ),
 )
 HANDED_DOWN = (
+    "a data frame",
     "fit(X, y), predict(X)",
     "a plan, data, theta",
     "arrays and batches",
@@ -102,8 +109,8 @@ def house():
     heights = [TITLE + ROW * len(rows) for *_, rows in FLOORS]
     tops = [2.2 + sum(heights[:i]) + GAP * i for i in range(len(FLOORS))]
     bottom = tops[-1] + heights[-1]
-    fig, ax = plt.subplots(figsize=(9.1, 9.0))
-    ax.set(xlim=(-3.1, WIDTH + 3.1), ylim=(bottom + 0.2, 0))
+    fig, ax = plt.subplots(figsize=(10.4, 9.0))
+    ax.set(xlim=(-5.3, WIDTH + 3.4), ylim=(bottom + 0.2, 0))
     ax.axis("off")
     roof = [(-0.4, tops[0] - 0.35), (WIDTH / 2, 0.1), (WIDTH + 0.4, tops[0] - 0.35)]
     ax.add_patch(Polygon(roof, closed=True, facecolor="0.93", edgecolor="0.35", linewidth=1.6))
@@ -130,7 +137,7 @@ def house():
                 middle = x + (width - 0.2) / 2
                 ax.text(middle, y + 0.37, label(name), ha="center", va="center", family="monospace", fontsize=6.5)
 
-    n_beside = dict.fromkeys(range(len(FLOORS)), 0)
+    n_beside = [0, 0]
     for (upper, lower), files in arrows().items():
         start, end = tops[upper] + heights[upper], tops[lower]
         if lower == upper + 1:
@@ -139,15 +146,16 @@ def house():
             text = HANDED_DOWN[upper]
             ax.text(x + 0.4, (start + end) / 2, text, ha="left", va="center", fontsize=9.5, color="0.2")
         else:
-            # Past the floors in between, outside the walls: left from the uppermost floor, right from the next.
-            wall, outwards = ((0, -1), (WIDTH, 1))[upper]
-            x = wall + outwards * (0.6 + 1.05 * n_beside[upper])
-            start, end, colour = start - 0.35 - 0.2 * n_beside[upper], end + 0.4, FLOORS[upper][1]
+            # Past the floors in between, outside the walls: left from the uppermost floor, right from the next, ...
+            side = upper % 2
+            wall, outwards = ((0, -1), (WIDTH, 1))[side]
+            x = wall + outwards * (0.6 + 1.05 * n_beside[side])
+            start, end, colour = start - 0.35 - 0.2 * n_beside[side], end + 0.4, FLOORS[upper][1]
             ax.plot([wall, x, x], [start, start, end], color=colour, linewidth=1.6)
             arrow(ax, (x, end), (wall + 0.02 * outwards, end), colour, linewidth=1.6)
             style = {"rotation": 90, "ha": "center", "va": "center", "family": "monospace", "fontsize": 7}
             ax.text(x + 0.35 * outwards, (start + end) / 2 + 0.2, ", ".join(sorted(files)), color=colour, **style)
-            n_beside[upper] += 1
+            n_beside[side] += 1
     return fig
 
 

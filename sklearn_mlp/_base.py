@@ -25,10 +25,10 @@ from sklearn_mlp._checks import (
     validate_X,
     validate_y,
 )
-from sklearn_mlp._fit import Fit, Inputs
+from sklearn_mlp._fit import Fit, Inputs, read_training_set
 from sklearn_mlp._model import Model, fitted_views
 from sklearn_mlp._parameters import SharedParameters
-from sklearn_mlp._tasks import FitTasks
+from sklearn_mlp._tasks import FitTasks, callback_context
 from sklearn_mlp._version import __version__
 from sklearn_mlp.devices import resolve_device
 
@@ -75,16 +75,20 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         check_arguments(inputs, self.solver, resume_from)
         device = resolve_device(self.device)
         arrays = Inputs(*(self._read(name, array, device) for name, array in inputs._asdict().items()))
-        tasks = FitTasks(None if incremental else self, inputs.X, inputs.y, inputs.sample_weight)
+        context = None if incremental else callback_context(self, self.max_iter)
+        tasks = FitTasks(self, context, inputs.X, inputs.y, inputs.sample_weight)
         before, fit = dict(vars(self)), None
         # What is not finite is reported once, by an error or a warning that says what to do, not by NumPy in each step.
         with device.active(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
-                fit = Fit(self._snapshot(), device, arrays, tasks, known_classes, incremental, resume_from)
+                snapshot = self._snapshot()
+                training_set = read_training_set(snapshot, device, arrays, known_classes, incremental, resume_from)
+                fit = Fit(snapshot, device, training_set, tasks, incremental=incremental, resume_from=resume_from)
+                fit.read_validation_set(arrays)
                 self._publish(fit.run(), vars(fit.mlp), before)
                 tasks.end()
             except BaseException:
-                if fit is not None and vars(self).get("_model") is not fit.model:
+                if fit is not None and fit.history is not None and vars(self).get("_model") is not fit.model:
                     fit.history.undo()
                 raise
             finally:

@@ -3,10 +3,26 @@
 import re
 import sys
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 LIBRARIES = {"sklearn_mlp", "sklearn", "joblib"}
 # Where scikit-learn's decorator of `fit` is, and `fit_transform`.
 DECORATOR = "sklearn.base"
+
+
+_collected = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected_warnings():
+    """A context whose warnings are put into a list, as those of a thread, which has no caller's line to name."""
+    messages = []
+    token = _collected.set(messages)
+    try:
+        yield messages
+    finally:
+        _collected.reset(token)
 
 
 def warn(message, category=UserWarning):
@@ -14,6 +30,9 @@ def warn(message, category=UserWarning):
 
     Filters by module match this package: scripts for scikit-learn have them, with module="sklearn".
     """
+    if (messages := _collected.get()) is not None:
+        messages.append((message, category))
+        return
     frame = sys._getframe(1)
     while frame.f_back is not None and _module(frame).partition(".")[0] in LIBRARIES:
         frame = frame.f_back

@@ -293,6 +293,131 @@ memory; predictions are CuPy arrays if X is one. Fitted attributes are always Nu
    :arxiv:`1706.02515`
 .. [SGDR] I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts", ICLR 2017.
    :arxiv:`1608.03983`""",
+    "tabular_parameters": """\
+n_members : int, default=8
+    Number of networks. Each is trained without one of 5 to 8 folds of the rows, on which the number of its epochs is
+    chosen; the prediction is the mean of theirs. A single network is trained without one of 5 folds.
+
+hidden_layer_sizes : array-like of int of shape (n_hidden_layers,), default=(256, 256)
+    The number of neurons in each hidden layer of a network.
+
+max_iter : int, default=64
+    Maximum number of epochs. The learning rate falls to 0 over all of them along a half cosine. Training stops when
+    the validation loss has not improved for a quarter of them, at least 16, and the weights of the best epoch are
+    kept.
+
+learning_rate_init : float or 'auto', default='auto'
+    The initial learning rate. 'auto' is $automatic_rate.
+
+batch_size : int or 'auto', default='auto'
+    Number of samples in a mini-batch. 'auto' is $automatic_batch_size.
+
+dropout : float, 'auto' or array-like of float of shape (n_hidden_layers,), default='auto'
+    Fraction of the outputs of the hidden layers, in [0, 1), that are set to 0 in training. 'auto' is
+    $automatic_dropout.
+
+weight_decay : float, default=0.02
+    Decoupled weight decay: each step shrinks the weights by this fraction times the learning rate.
+
+n_bins : int or 'auto', default='auto'
+    Maximum number of bins of a number, see :class:`sklearn_mlp.encoders.PiecewiseLinearEncoder`.
+
+min_frequency : int, default=3
+    Categories with fewer samples share one input, see :class:`sklearn_mlp.encoders.TabularEncoder`.
+
+max_interactions : int, default=4
+    Maximum number of pairs of discrete features whose combinations are encoded as categories; they are only chosen if
+    they help to predict rows that they were not learned from. See :class:`sklearn_mlp.encoders.TabularEncoder`.
+
+n_jobs : int or None, default=None
+    Number of networks that are trained, or predict, at the same time, each in a thread that uses one core. None is the
+    number of threads of the BLAS: all cores, or fewer where the environment (``OMP_NUM_THREADS``), threadpoolctl or a
+    search with several processes sets it. -1 is all cores. It does not change the result. Ignored on a GPU, on which
+    the networks are trained one after another.
+
+device : str, default='cpu'
+    Device used by `fit` and `predict`, resolved at each call: 'cpu', 'cuda', 'cuda:N' or 'auto', see
+    :class:`MLPClassifier`. The table remains in main memory if the device has too little.
+
+random_state : int, RandomState instance or None, default=None
+    Determines the folds, and the initial weights, the order of the samples and the dropout masks of each network. Pass
+    an int for reproducible results across calls of `fit`.
+
+verbose : bool or int, default=False
+    Whether to print the epochs and the validation loss of each network.""",
+    "categorical_features": """\
+categorical_features : 'from_dtype', array-like of {bool, int, str} of shape (n_features) or \\
+        (n_categorical_features,), or None, default='from_dtype'
+    The features that are categories; the others must be numbers.
+
+    - 'from_dtype': in a data frame the columns of strings, categories and booleans, and of objects that are not all
+      numbers; in an array of objects or a list, the columns that are not all numbers.
+    - A mask, the indices or, for a data frame, the names of the features.
+    - None: no feature.""",
+    "tabular_attributes": """\
+encoder_ : TabularEncoder
+    Encodes a table as the inputs of the networks.
+
+estimators_ : list of $member
+    The fitted networks, each of which predicts from ``encoder_.transform(X)``. Their `loss_curve_`,
+    `validation_loss_curve_` and `history_` are those of training.
+
+oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+    Out-of-fold predictions: for each row of X, the mean $oof of the networks that were not trained on it, and NaN if
+    there are none, as for rows of zero weight. The rows have been used to choose the number of epochs, and pairs of
+    features. Not defined with `X_val`.
+
+oof_score_ : float
+    The score of the out-of-fold predictions, weighted by `sample_weight`. Not defined with `X_val`.
+
+n_iter_ : int
+    The largest number of epochs of a network.
+
+n_outputs_ : int
+    Number of outputs.
+
+device_ : str
+    The device of the last fit.
+
+n_features_in_ : int
+    The number of features seen during `fit`.
+
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    Names of the features seen during `fit`, if X has feature names that are all strings.""",
+    "tabular_fit_parameters": """\
+sample_weight : array-like of shape (n_samples,), default=None
+    Sample weights. Rows of zero weight are ignored.
+
+groups : array-like of shape (n_samples,), default=None
+    Rows with the same label are in the same fold. In a pipeline or a search, request it by metadata routing.
+
+X_val : data frame or array-like of shape (n_val_samples, n_features), default=None
+    Validation set: all networks are trained on all of X, and the number of epochs is chosen on it.
+
+y_val : array-like of shape (n_val_samples,) or (n_val_samples, n_outputs), default=None
+    Targets of the validation set.
+
+sample_weight_val : array-like of shape (n_val_samples,), default=None
+    Sample weights of the validation set.""",
+    "tabular_notes": """\
+There are no checkpoints: an interrupt, a :class:`~sklearn_mlp.callbacks.TimeLimit` or another callback that asks
+training to stop ends the epochs that are running, and the networks that have been trained until then are the model. A
+fit takes seconds to minutes; for days of training, encode the table by :class:`~sklearn_mlp.encoders.TabularEncoder`
+and train an :class:`MLPClassifier` or :class:`MLPRegressor` with a :class:`~sklearn_mlp.callbacks.Checkpoint`.
+
+With no more rows than a mini-batch has, equal rows are merged into one of their total weight, so that a weight is the
+same as a repetition.
+
+The recipe is that of pre-tuned networks for tables [RealMLP]_ with piecewise linear encodings of numbers [PLE]_ and an
+average over networks.""",
+    "tabular_references": """\
+.. [RealMLP] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: Strong pre-tuned MLPs and boosted trees
+   on tabular data", NeurIPS 2024. :arxiv:`2407.04491`
+.. [PLE] Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in tabular deep learning",
+   NeurIPS 2022. :arxiv:`2203.05556`""",
+    "tabular_X": """\
+X : data frame or array-like of shape (n_samples, n_features)
+    A data frame of pandas or Polars, a PyArrow table, an array or a list, with numbers, categories and gaps.""",
     "fit_parameters": """\
 sample_weight : array-like of shape (n_samples,), default=None
     Sample weights in the loss and in the validation score. None gives all samples a weight of 1.

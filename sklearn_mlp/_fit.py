@@ -32,6 +32,7 @@ from sklearn_mlp._plan import (
     training_dtype,
 )
 from sklearn_mlp._scales import check_same_scale, check_scale
+from sklearn_mlp._training_set import TrainingSet
 from sklearn_mlp._validation_set import ValidationSet, make_validation
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.parameters import draw, empty_parameters
@@ -57,17 +58,22 @@ class Inputs(NamedTuple):
     sample_weight_val: Any = None
 
 
-class Problem(NamedTuple):
-    """What an estimator makes of y: as its task encodes it, the task, the loss, and weights of classes or None."""
-
-    y: Any
-    task: Any
-    loss: Any
-    class_weight: Any
+def read_training_set(mlp, device, inputs, known_classes, incremental, resume_from):
+    """The training set of an estimator's `fit` or `partial_fit`."""
+    continues = continues_fit(mlp, incremental, resume_from)
+    with about("X", "y"):
+        X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not continues)
+    dtype = training_dtype(mlp, mlp.coefs_[0] if continues else X)
+    check_range(X, dtype, device, "X")
+    if not incremental:
+        check_scale(X, device, getattr(mlp, "feature_names_in_", None))
+    with about("sample_weight"):
+        weight = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
+    return TrainingSet(mlp, device, X, y, weight, dtype, known_classes=known_classes, incremental=incremental)
 
 
 class Fit:
-    """A `fit` or a `partial_fit`.
+    """A `fit` or a `partial_fit` of a network.
 
     Parameters
     ----------
@@ -75,92 +81,64 @@ class Fit:
         A shallow copy of the estimator: what other threads do to the estimator has no effect on the fit, and scorers
         can be given one with the parameters of the moment.
     device : Device
-    inputs : Inputs
+    training_set : TrainingSet
     tasks : FitTasks
-    known_classes : ndarray, list of ndarray or None
-        The classes of the model that training continues, or that `partial_fit` was told.
     incremental : bool
         Whether this is a `partial_fit`.
     resume_from : str, path-like or None
         The path of a checkpoint.
     """
 
-    def __init__(self, mlp, device, inputs, tasks, known_classes, incremental, resume_from):
+    def __init__(self, mlp, device, training_set, tasks, *, incremental=False, resume_from=None):
         self.mlp = mlp
         self.device = device
+        self.training_set = training_set
+        self.task = training_set.task
+        self.loss = training_set.loss
         self.tasks = tasks
         self.incremental = incremental
         self.resume_from = resume_from
         self.continues = continues_fit(mlp, incremental, resume_from)
-        self._read_training_set(inputs, known_classes)
+        self.plan = make_plan(mlp, device, training_set.dtype, self.task, self.loss, incremental)
         self._find_start(None if resume_from is None else read_checkpoint(resume_from))
-        self._read_validation_set(inputs)
-        if self.checkpoint is not None or tasks.writes_checkpoints:
-            # Before training, which can change the variables of functions among the parameters.
-            self.identity = identity(mlp, device, **self.data)
-        if self.checkpoint is not None:
-            needs_max_iter = schedule_needs_max_iter(mlp)
-            check_identity(resume_from, self.checkpoint["identity"], self.identity, needs_max_iter=needs_max_iter)
-        self.model = Model(self.plan.blocks, self.task)
-        past = vars(mlp) if self.continues else {}
-        self.history = History(self.plan, self.loss_unit, self.validation_set is not None, past, incremental)
-
-    # -- data --------------------------------------------------------------------------------------------------------
-
-    def _read_training_set(self, inputs, known_classes):
-        mlp, device = self.mlp, self.device
-        with about("X", "y"):
-            self.X, self.y = X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not self.continues)
-        self.dtype = dtype = training_dtype(mlp, mlp.coefs_[0] if self.continues else X)
-        check_range(X, dtype, device, "X")
-        if not self.incremental:
-            check_scale(X, device, getattr(mlp, "feature_names_in_", None))
-        with about("sample_weight"):
-            self.weight_of_user = validate_weight(inputs.sample_weight, X.shape[0], dtype, device)
-        with about("y"):
-            y, self.task, self.loss, self.class_weight = mlp._learn_task(
-                y, self.weight_of_user, known_classes, device, self.incremental
-            )
-            self.target = self._encode(y)
-        self.plan = make_plan(mlp, device, dtype, self.task, self.loss, self.incremental)
-        with about("class_weight"):
-            self.class_weights = None
-            if self.class_weight is not None:
-                self.class_weights = self.task.class_weights(self.class_weight, device.to_host(self.target))
-        self.sample_weight = self._weigh(self.target, self.weight_of_user, "y")
-        self.loss_unit = 1.0
-        if self.task.standardizes:
-            self.loss_unit = float(np.mean(self.task.scale**self.loss.unit_power))
-
-    def _read_validation_set(self, inputs):
-        """The user's own validation set, or rows of the training set for `early_stopping`."""
-        mlp, device, task = self.mlp, self.device, self.task
         self.rows = self.validation_set = None
-        self.data = {"X": self.X, "y": self.y, "sample_weight": self.weight_of_user}
+        self.model = Model(self.plan.blocks, self.task)
+        self.history = None
+
+    # -- validation ----------------------------------------------------------------------------------------------------
+
+    def read_validation_set(self, inputs):
+        """Validate on the user's own validation set or, for `early_stopping`, on rows of the training set."""
+        mlp, device, training_set = self.mlp, self.device, self.training_set
         if inputs.X_val is not None:
             with about("X_val"):
-                X = validate_X(mlp, inputs.X_val, device, reset=False, dtype=self.dtype)
+                X = validate_X(mlp, inputs.X_val, device, reset=False, dtype=training_set.dtype)
             with about("y_val"):
                 y = as_column(validate_y(mlp, inputs.y_val, device))
             with about("X_val", "y_val"):
                 check_consistent_length(X, y)
-            check_same_scale(self.X, X, device, getattr(mlp, "feature_names_in_", None))
+            check_same_scale(training_set.X, X, device, getattr(mlp, "feature_names_in_", None))
             with about("sample_weight_val"):
-                weight = validate_weight(inputs.sample_weight_val, X.shape[0], self.dtype, device)
-            with about("y_val"):
-                y_of_task = task.read(y, device)
-                task.check(y_of_task)
-                target = self._encode(y_of_task)
-            self.validation_set = ValidationSet(X, y, target, self._weigh(target, weight, "y_val"), None)
-            self.data |= {"X_val": X, "y_val": y, "sample_weight_val": self.validation_set.sample_weight}
+                weight = validate_weight(inputs.sample_weight_val, X.shape[0], training_set.dtype, device)
+            self.validate_on(ValidationSet(X, y, *training_set.encode_validation(y, weight), None))
         elif self.plan.early_stopping:
-            self.rows, rows_val = self._split_rows()
-            self.validation_set = ValidationSet(self.X, self.y, self.target, self.sample_weight, rows_val)
+            rows, rows_val = self._split_rows()
+            self.hold_out(rows, rows_val)
+
+    def validate_on(self, validation_set):
+        self.validation_set = validation_set
+
+    def hold_out(self, rows, rows_val):
+        """Train on some rows of the training set, and validate on others."""
+        of = self.training_set
+        self.rows = rows
+        self.validation_set = ValidationSet(of.X, of.y, of.target, of.sample_weight, rows_val)
 
     def _split_rows(self):
-        fraction, weight = self.plan.validation_fraction, self.sample_weight
-        strata = self.task.strata(self.device.to_host(self.target))
-        rows, rows_val = split_rows(len(self.target), strata, fraction, self.random_state)
+        fraction, weight = self.plan.validation_fraction, self.training_set.sample_weight
+        target = self.training_set.target
+        strata = self.task.strata(self.device.to_host(target))
+        rows, rows_val = split_rows(len(target), strata, fraction, self.random_state)
         if weight is not None and not (weight[rows].any() and weight[rows_val].any()):
             raise ValueError(
                 "The weight (sample_weight times class_weight) is zero for all rows of the training or of the "
@@ -169,37 +147,13 @@ class Fit:
             )
         return rows, rows_val
 
-    def _encode(self, y):
-        target = self.task.encode(y, self.dtype, self.device)
-        if is_regressor(self.mlp):
-            self.loss.check_domain(*(self.device.to_host(end) for end in (target.min(), target.max())))
-        return target
-
-    def _weigh(self, target, sample_weight, name):
-        """The weights of the rows of y or y_val, as `name` says."""
-        if self.class_weights is None:
-            return sample_weight
-        weight = self.task.weigh(self.class_weights, self.device.to_host(target), sample_weight, self.dtype)
-        total = weight.sum()
-        if total == 0:
-            raise ValueError(
-                f"class_weight={self.class_weight} gives all rows of {name} a weight of zero, with which they have no "
-                "effect. Give one of their classes a positive weight, or drop them."
-            )
-        if not isfinite(total):
-            raise ValueError(
-                f"class_weight={self.class_weight} times sample_weight is not finite in {self.dtype}, or its sum over "
-                f"the rows of {name} is not. Divide the weights by a constant."
-            )
-        return weight
-
     # -- where training begins -----------------------------------------------------------------------------------------
 
     def _find_start(self, checkpoint):
         """Random numbers, initial parameters, and the state of the solver that the last `partial_fit` has left."""
         mlp, plan = self.mlp, self.plan
         self.checkpoint = checkpoint
-        slots = plan.slots(self.X.shape[1])
+        slots, dtype = plan.slots(self.training_set.X.shape[1]), self.training_set.dtype
         self.solver_state = None
         random_state = None
         if checkpoint is not None:
@@ -211,7 +165,7 @@ class Fit:
                 random_state = state["random_state"] if state["seed"] == plan.random_state else None
         self.random_state = random_state_from(random_state) if random_state else check_random_state(plan.random_state)
         if checkpoint is not None:
-            self.theta = empty_parameters(slots, self.dtype)
+            self.theta = empty_parameters(slots, dtype)
         elif self.continues:
             if self.loss.out_activation != mlp.out_activation_:
                 raise ValueError(
@@ -219,11 +173,11 @@ class Fit:
                     f"{self.loss.out_activation!r}. warm_start=True and partial_fit continue with the fitted network: "
                     "restore the kind of y, or train a new one with warm_start=False and fit."
                 )
-            self.theta = _pack_parameters(fitted_views(mlp), slots, self.dtype)
+            self.theta = _pack_parameters(fitted_views(mlp), slots, dtype)
             if self.task.standardizes:
                 self.task.to_standard_units(self.theta)
         else:
-            self.theta = draw(slots, self.random_state, self.dtype)
+            self.theta = draw(slots, self.random_state, dtype)
         self.random_state_before = None
         if self.tasks.root is not None:
             self.random_state_before = self.random_state.get_state(legacy=False)
@@ -238,9 +192,13 @@ class Fit:
         fitted : dict
             The attributes of the fitted estimator.
         """
+        of = self.training_set
+        self._identify()
+        past = vars(self.mlp) if self.continues else {}
+        self.history = History(self.plan, of.loss_unit, self.validation_set is not None, past, self.incremental)
         gathers = self.plan.solver != "lbfgs" and (self.plan.shuffle or self.rows is not None)
-        X = self.device.prepare_rows(self.X, self.dtype, gather=gathers)
-        data = Data(X, self.target, self.sample_weight, self.rows)
+        X = self.device.prepare_rows(of.X, of.dtype, gather=gathers)
+        data = Data(X, of.target, of.sample_weight, self.rows)
         if self.plan.solver == "lbfgs":
             return self._run_lbfgs(data)
         check_batch_size(self.mlp, data.n_rows)
@@ -248,7 +206,7 @@ class Fit:
         if self.validation_set is not None:
             X_val = X
             if self.validation_set.rows is None:
-                X_val = self.device.prepare_rows(self.validation_set.X, self.dtype, gather=False)
+                X_val = self.device.prepare_rows(self.validation_set.X, of.dtype, gather=False)
             validate = make_validation(
                 self.plan, self.task, self.validation_set, X_val, self.history, self.mlp, self._load_parameters
             )
@@ -263,6 +221,20 @@ class Fit:
             t=self.history.t_,
         )
         return self._run_partial_fit(training) if self.incremental else self._run_stochastic(training)
+
+    def _identify(self):
+        """Before training, which can change the variables of functions among the parameters."""
+        if self.checkpoint is None and not self.tasks.writes_checkpoints:
+            return
+        of = self.training_set
+        data = {"X": of.X, "y": of.y, "sample_weight": of.weight_of_user}
+        if self.validation_set is not None and self.rows is None:
+            X, y, _, sample_weight, _ = self.validation_set
+            data |= {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
+        self.identity = identity(self.mlp, self.device, **data)
+        if self.checkpoint is not None:
+            needs_max_iter = schedule_needs_max_iter(self.mlp)
+            check_identity(self.resume_from, self.checkpoint["identity"], self.identity, needs_max_iter=needs_max_iter)
 
     def _run_stochastic(self, training):
         plan, history, tasks = self.plan, self.history, self.tasks
@@ -284,7 +256,7 @@ class Fit:
             asked_to_stop = training.run(history.add_epoch, tasks.epoch_begins, tasks.epoch_ends, history.n_iter_)
         except KeyboardInterrupt:
             asked_to_stop = True
-            _keep_what_is_trained()
+            keep_what_is_trained()
         if history.n_iter_ and not isfinite(history.loss_):
             if training.best_theta is None:
                 raise ValueError(NON_FINITE)
@@ -309,7 +281,7 @@ class Fit:
         try:
             epoch = training.epoch()
         except KeyboardInterrupt:
-            _keep_what_is_trained()
+            keep_what_is_trained()
         else:
             if not (isfinite(epoch.loss) and np.isfinite(self.device.to_host(training.model)).all()):
                 raise ValueError(NON_FINITE)
@@ -342,9 +314,9 @@ class Fit:
         try:
             result = minimize_lbfgs(self.plan, data, objective, iteration_ends)
         except KeyboardInterrupt:
-            _keep_what_is_trained()
+            keep_what_is_trained()
         else:
-            history.loss_ = self.loss_unit * float(result.fun)
+            history.loss_ = self.training_set.loss_unit * float(result.fun)
             if not isfinite(history.loss_):
                 raise ValueError(NON_FINITE)
             is_over = result.status == 0
@@ -373,8 +345,9 @@ class Fit:
         # A classifier that has not converged has a warning already.
         if self.history.loss_ is not None and (is_over or is_regressor(self.mlp)):
             rows = slice(None) if self.rows is None else self.rows
-            weight = None if self.sample_weight is None else self.sample_weight[rows]
-            target = self.device.to_host(self.target)[rows]
+            weight = self.training_set.sample_weight
+            weight = None if weight is None else weight[rows]
+            target = self.device.to_host(self.training_set.target)[rows]
             self.task.check_loss(self.history.loss_, objective, self.loss, target, weight)
         return self._fitted(theta)
 
@@ -413,7 +386,7 @@ class Fit:
         vars(self.mlp).update(self._fitted(self._to_host(objective.model.vector)) | self.task.scorer_attributes())
 
 
-def _keep_what_is_trained():
+def keep_what_is_trained():
     """Let an interrupt end the fit that the user has called, with a warning, but not one within a search."""
     if is_nested():
         raise

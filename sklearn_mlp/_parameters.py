@@ -60,8 +60,23 @@ HIDDEN_LAYER_SIZES = parameter((100,), "array-like", Interval(Integral, 1, None,
 ACTIVATION = parameter("relu", Names(set(ACTIVATIONS)), "array-like")
 
 
+class ValidatesNames:
+    """Adds to the error about a string the option that was probably meant."""
+
+    def _validate_params(self):
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            for name, constraints in self._parameter_constraints.items():
+                value = getattr(self, name)
+                if isinstance(value, str) and f"{name!r} parameter" in str(error):
+                    options = [option for each in constraints if isinstance(each, Names) for option in each.options]
+                    error.args = (str(error) + suggest(value, options),)
+            raise
+
+
 @declares_parameters
-class SharedParameters(BaseEstimator):
+class SharedParameters(ValidatesNames, BaseEstimator):
     """The keyword-only parameters of both estimators: scikit-learn's, in its order, and then ours."""
 
     _: KW_ONLY
@@ -103,14 +118,3 @@ class SharedParameters(BaseEstimator):
     dropout: float | Sequence[float] = parameter(0.0, Interval(Real, 0, 1, closed="left"), "array-like")
     ema_decay: float | None = parameter(None, Interval(Real, 0, 1, closed="left"), None)
     normalization: str | None = parameter(None, Names({"batch", "layer"}), None)
-
-    def _validate_params(self):
-        try:
-            super()._validate_params()
-        except InvalidParameterError as error:
-            for name, constraints in self._parameter_constraints.items():
-                value = getattr(self, name)
-                if isinstance(value, str) and f"{name!r} parameter" in str(error):
-                    options = [option for each in constraints if isinstance(each, Names) for option in each.options]
-                    error.args = (str(error) + suggest(value, options),)
-            raise

@@ -6,23 +6,32 @@
 from sklearn.utils import _safe_indexing
 
 
+def callback_context(estimator, max_subtasks, sequential_subtasks=True):
+    """The context of the fit of an estimator, or None if it has no callbacks."""
+    if not getattr(estimator, "_skl_callbacks", None):
+        return None
+    return estimator._init_callback_context(max_subtasks=max_subtasks, sequential_subtasks=sequential_subtasks)
+
+
 class FitTasks:
     """The task of a fit, with one subtask per epoch or iteration; does nothing if no callback is set.
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor or None
-        The estimator whose callbacks are called; None for partial_fit, which calls none.
+    estimator : estimator
+        The estimator whose callbacks are called.
+    root : CallbackContext or None
+        The context of the task; None for none.
     X, y, sample_weight
         The arguments of fit, unchanged.
     """
 
-    def __init__(self, estimator, X, y, sample_weight):
+    def __init__(self, estimator, root, X, y, sample_weight):
         self.estimator = estimator
+        self.root = root
         self.data = X, y, sample_weight
-        self.rows = self.fitted = self.root = self.epoch = None
-        if getattr(estimator, "_skl_callbacks", None):
-            self.root = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        self.rows = self.fitted = self.epoch = None
+        if self.root is not None:
             self._call(self.root.call_on_fit_task_begin)
         self.writes_checkpoints = hasattr(self.root, "checkpoints")  # `Checkpoint` has set it
 

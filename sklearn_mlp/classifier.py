@@ -12,11 +12,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn_mlp._base import BaseMLP, interruptible, solver_is_stochastic
 from sklearn_mlp._checks import about, to_numpy
 from sklearn_mlp._docstrings import documented
-from sklearn_mlp._fit import Inputs, Problem
+from sklearn_mlp._fit import Inputs
 from sklearn_mlp._labels import find_classes, same_labels, sorted_labels
 from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, Names, declares_parameters, parameter
 from sklearn_mlp._plan import classification_loss
 from sklearn_mlp._task import classification_task
+from sklearn_mlp._training_set import Problem
 
 
 @documented
@@ -255,7 +256,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         log_probability : ndarray of shape (n_samples, n_classes) or list of such
             ``log(predict_proba(X))``.
         """
-        return self._predict(X, _log_probability)
+        return self._predict(X, log_probability)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy of the predictions.
@@ -285,7 +286,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return tags
 
 
-def _log_probability(task, output, device):
+def log_probability(task, output, device):
     probability = task.probability(output)
     with np.errstate(divide="ignore"):
         return list(map(np.log, probability)) if isinstance(probability, list) else np.log(probability)

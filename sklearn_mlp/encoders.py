@@ -1,21 +1,28 @@
 """Transformers from the columns of a table to the inputs of a network."""
 
-from numbers import Integral, Number
+from numbers import Integral
 
-import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
-from sklearn.utils import gen_batches
+from sklearn.utils import _safe_indexing, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 
-from sklearn_mlp._checks import is_missing, refuse_dates
+from sklearn_mlp._columns import as_categories, as_table, check_number, named_categories, read_columns
+from sklearn_mlp._interactions import Interaction, find_interactions
+from sklearn_mlp.devices.cpu import CPU
+from sklearn_mlp.devices.encoded import Encoding
 
 __all__ = ["PiecewiseLinearEncoder", "TabularEncoder"]
 
 N_ROWS_AT_ONCE = 2048  # whose encoding stays in the cache
+LARGEST = 1e18  # of standardised numbers: the square is finite in float32
 N_BINS = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
 
 
@@ -73,7 +80,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         self.n_bins = n_bins
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Find the bounds of the bins.
 
         Parameters
@@ -84,14 +91,20 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         y : None
             Ignored.
 
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights: a weight of 2 is that of a row that is there twice. Rows of zero weight are ignored.
+
         Returns
         -------
         self : PiecewiseLinearEncoder
             The fitted encoder.
         """
         X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan")
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
         n_bins = automatic_n_bins(len(X)) if self.n_bins == "auto" else self.n_bins
-        edges = [_quantiles(column[~np.isnan(column)], n_bins) for column in X.T]
+        edges = [_edges(column, n_bins, sample_weight) for column in X.T]
         with np.errstate(over="ignore"):
             if not all(np.isfinite(np.diff(of_column)).all() for of_column in edges):
                 raise ValueError(f"X has a feature whose range is not finite in {X.dtype}. Scale it first.")
@@ -139,8 +152,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
-        pairs = zip(names, self.bin_edges_, strict=True)
-        return np.array([f"{name}_bin{i}" for name, edges in pairs for i in range(len(edges) - 1)], dtype=object)
+        return np.array(_names_of_bins(names, self.bin_edges_), dtype=object)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -153,12 +165,14 @@ def automatic_n_bins(n_rows):
     return int(np.clip(np.sqrt(n_rows) / 4, 4, 32))
 
 
-def _quantiles(column, n_bins):
+def _edges(column, n_bins, sample_weight):
     """At most `n_bins` + 1 increasing numbers: the distinct values, or quantiles of them."""
-    distinct = np.unique(column) if column.size else np.zeros(1)
+    known = ~np.isnan(column)
+    distinct = np.unique(column[known]) if known.any() else np.zeros(1, column.dtype)
     if len(distinct) <= n_bins + 1:
         return distinct
-    return np.unique(np.quantile(column, np.linspace(0, 1, n_bins + 1)))
+    weight = None if sample_weight is None else sample_weight[known]
+    return np.unique(_quantiles(column[known], np.linspace(0, 1, n_bins + 1), weight))
 
 
 class TabularEncoder(TransformerMixin, BaseEstimator):
@@ -169,6 +183,11 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
       also have a column that indicates them.
     - A category is encoded one-hot. Gaps are a category of their own, if the training data have any. Rare categories
       share a column with those that the training data do not have.
+    - With y, the combinations of two features that say more about y than the two do, one added to the other, are
+      encoded one-hot, too. Both features are categories or numbers with at most 32 distinct values. A pair is found on
+      the residuals of a ridge regression on the columns above, as in generalised additive models with interactions
+      [3]_, and is chosen if the means of half of the rows explain the residuals of the other half, by at least four
+      standard errors.
 
     Parameters
     ----------
@@ -190,6 +209,10 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
     max_categories : int, default=256
         Maximum number of columns of a feature with categories; the least frequent ones are rare.
 
+    max_interactions : int, default=4
+        Maximum number of pairs of features whose combinations are encoded. Only used if `fit` gets y, with at least 200
+        rows; 20,000 of them are searched.
+
     Attributes
     ----------
     is_categorical_ : ndarray of bool of shape (`n_features_in_`,)
@@ -198,6 +221,17 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
     medians_, scales_ : ndarray of shape (n_numbers,)
         The medians and interquartile ranges of the features that are numbers. Where the latter is zero, half of the
         range.
+
+    bin_edges_ : list of ndarray of shape (n_bins_of_feature + 1,)
+        The bounds of the bins of each number, of which the median has been subtracted, and that has been divided by the
+        scale.
+
+    has_gaps_ : ndarray of bool of shape (n_numbers,)
+        The numbers with gaps in the training data.
+
+    interactions_ : list of tuple
+        The pairs of features whose combinations are encoded: the numbers of both features among the numbers and then
+        the categories; the values of each, or None for a category; and the combinations.
 
     n_features_in_ : int
         The number of features seen during `fit`.
@@ -213,6 +247,8 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
     ----------
     .. [2] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: Strong pre-tuned MLPs and boosted trees on
        tabular data", NeurIPS 2024. :arxiv:`2407.04491`
+    .. [3] Y. Lou, R. Caruana, J. Gehrke and G. Hooker, "Accurate intelligible models with pairwise interactions",
+       KDD 2013.
 
     Examples
     --------
@@ -229,25 +265,38 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         "n_bins": N_BINS,
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "max_categories": [Interval(Integral, 2, None, closed="left")],
+        "max_interactions": [Interval(Integral, 0, None, closed="left")],
     }
 
-    def __init__(self, categorical_features="from_dtype", *, n_bins="auto", min_frequency=3, max_categories=256):
+    def __init__(
+        self,
+        categorical_features="from_dtype",
+        *,
+        n_bins="auto",
+        min_frequency=3,
+        max_categories=256,
+        max_interactions=4,
+    ):
         self.categorical_features = categorical_features
         self.n_bins = n_bins
         self.min_frequency = min_frequency
         self.max_categories = max_categories
+        self.max_interactions = max_interactions
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Find medians, scales, bins and categories.
+    def fit(self, X, y=None, sample_weight=None):
+        """Find medians, scales, bins, categories and, with y, interactions.
 
         Parameters
         ----------
         X : data frame or array-like of shape (n_samples, n_features)
             The training data: a data frame of pandas or Polars, a PyArrow table, an array or a list.
 
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            The target, which `max_interactions` needs.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights. Rows of zero weight are ignored.
 
         Returns
         -------
@@ -259,28 +308,64 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         ValueError
             If X has dates, or a feature that is to be a number is not.
         """
-        columns = self._read(X, reset=True)
-        self.is_categorical_ = self._find_categorical(columns)
-        numbers, categories = self._split(columns)
-        if numbers.shape[1]:
-            self._imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True).fit(numbers)
-            known = np.where(np.isnan(numbers).all(axis=0), 0.0, numbers)
-            least, low, self.medians_, high, largest = np.nanquantile(known, [0, 0.25, 0.5, 0.75, 1], axis=0)
-            halves = (largest - least) / 2
-            self.scales_ = np.where(high > low, high - low, np.where(halves > 0, halves, 1.0))
-            self._bins = PiecewiseLinearEncoder(self.n_bins).fit(self._standardise(known))
-        else:
-            self.medians_ = self.scales_ = np.empty(0)
-        self._one_hot = OneHotEncoder(
-            handle_unknown="infrequent_if_exist",
-            min_frequency=self.min_frequency,
-            max_categories=self.max_categories,
-            sparse_output=False,
-            dtype=np.float32,
-        )
-        if categories.shape[1]:
-            self._one_hot.fit(categories)
+        X, y = as_table(X), None if y is None else np.asarray(y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            kept = np.flatnonzero(sample_weight)
+            X, sample_weight = _safe_indexing(X, kept), sample_weight[kept]
+            y = None if y is None else y[kept]
+        self._fit_table(read_columns(self, X, reset=True), y, sample_weight)
         return self
+
+    def _fit_table(self, read, y, sample_weight):
+        """Fit to what `read_columns` has read, all of positive weight.
+
+        Returns
+        -------
+        table : ndarray of float32 of shape (n_samples, n_features_in_ + n_interactions)
+            As `_encoding` encodes it: numbers, and the codes of categories.
+        """
+        names, n_rows, columns = read
+        is_categorical = named_categories(self.categorical_features, names)
+        table = np.empty((n_rows, len(names)), np.float32)
+        medians, scales, categories, mask = [], [], [], []
+        for j, (name, column) in enumerate(zip(names, columns, strict=True)):
+            mask.append(column.dtype == object if is_categorical is None else is_categorical[j])
+            if mask[-1]:
+                categories.append(as_categories(column))
+                continue
+            check_number(name, column)
+            median, scale = _location_and_scale(column, sample_weight)
+            table[:, len(medians)] = _standardise(column, median, scale)
+            medians.append(median)
+            scales.append(scale)
+        self.is_categorical_ = np.array(mask)
+        self.medians_, self.scales_ = np.array(medians), np.array(scales)
+        numbers = table[:, : len(medians)]
+        self.has_gaps_ = np.isnan(numbers).any(axis=0)
+        self.bin_edges_ = []
+        if medians:
+            self.bin_edges_ = PiecewiseLinearEncoder(self.n_bins).fit(numbers, sample_weight=sample_weight).bin_edges_
+        self._one_hot = OneHotEncoder(
+            handle_unknown="infrequent_if_exist", min_frequency=self.min_frequency, max_categories=self.max_categories
+        )
+        if categories:
+            self._one_hot.fit(np.column_stack(categories))
+            table[:, len(medians) :] = self._codes(categories)
+        self.interactions_ = []
+        if y is not None:
+            found = find_interactions(
+                table,
+                len(medians),
+                lambda rows: encode_table(table[rows], self._encoding()),
+                y,
+                sample_weight,
+                self.max_interactions,
+                self.min_frequency,
+            )
+            # Plain tuples, so that files have no type that is not NumPy's or Python's.
+            self.interactions_ = [tuple(interaction) for interaction in found]
+        return self._with_interactions(table)
 
     def transform(self, X):
         """Encode X.
@@ -301,15 +386,47 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
             If X does not have the features of the training data, or a feature that was a number is not.
         """
         check_is_fitted(self)
-        numbers, categories = self._split(self._read(X, reset=False))
-        parts = []
-        if numbers.shape[1]:
-            filled, gaps = np.split(self._imputer.transform(numbers), [numbers.shape[1]], axis=1)
-            z = self._standardise(filled)
-            parts += [z / np.sqrt(1 + (z / 3) ** 2), self._bins.transform(z), gaps]
-        if categories.shape[1]:
-            parts.append(self._one_hot.transform(categories))
-        return np.hstack(parts, dtype=np.float32, casting="unsafe")
+        return encode_table(self._table(read_columns(self, X, reset=False)), self._encoding())
+
+    def _table(self, read):
+        """The table of what `read_columns` has read, as `_fit_table` returns it."""
+        names, n_rows, columns = read
+        n_numbers = len(self.medians_)
+        table = np.empty((n_rows, len(names)), np.float32)
+        units, categories, n = zip(self.medians_, self.scales_, strict=True), [], 0
+        for name, column, is_categorical in zip(names, columns, self.is_categorical_, strict=True):
+            if is_categorical:
+                categories.append(as_categories(column))
+            else:
+                check_number(name, column)
+                table[:, n] = _standardise(column, *next(units))
+                n += 1
+        if categories:
+            table[:, n_numbers:] = self._codes(categories)
+        return self._with_interactions(table)
+
+    def _codes(self, categories):
+        """The index of the column of each category among those of its feature, or -1 if it has none."""
+        encoded = self._one_hot.transform(np.column_stack(categories)).tocoo()
+        first = np.cumsum([0, *self._n_codes()])
+        feature = np.searchsorted(first, encoded.col, side="right") - 1
+        codes = np.full((len(categories[0]), len(categories)), -1)
+        codes[encoded.row, feature] = encoded.col - first[feature]
+        return codes
+
+    def _n_codes(self):
+        if not self.is_categorical_.any():
+            return []
+        pairs = zip(self._one_hot.categories_, self._one_hot.infrequent_categories_, strict=True)
+        return [len(known) - (0 if rare is None else len(rare) - 1) for known, rare in pairs]
+
+    def _with_interactions(self, table):
+        codes = [Interaction(*interaction).codes(table)[:, np.newaxis] for interaction in self.interactions_]
+        return np.hstack([table, *codes], dtype=np.float32, casting="unsafe") if codes else table
+
+    def _encoding(self):
+        n_cells = [len(Interaction(*interaction).cells) for interaction in self.interactions_]
+        return Encoding(self.bin_edges_, self.has_gaps_, self._n_codes() + n_cells)
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns of `transform`.
@@ -327,13 +444,16 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
         numbers, categories = names[~self.is_categorical_], names[self.is_categorical_]
-        parts = []
-        if numbers.size:
-            gaps = [f"{name}_missing" for name in numbers[self._imputer.indicator_.features_]]
-            parts += [numbers, self._bins.get_feature_names_out(numbers), np.array(gaps, dtype=object)]
+        encoded = [*numbers]
+        encoded += _names_of_bins(numbers, self.bin_edges_)
+        encoded += [f"{name}_missing" for name in numbers[self.has_gaps_]]
         if categories.size:
-            parts.append(self._one_hot.get_feature_names_out(categories))
-        return np.concatenate(parts)
+            encoded += [*self._one_hot.get_feature_names_out(categories)]
+        in_table = [*numbers, *categories]
+        for interaction in map(Interaction._make, self.interactions_):
+            pair = " × ".join(in_table[j] for j in interaction.features)
+            encoded += [f"{pair}_{i}" for i in range(len(interaction.cells))]
+        return np.array(encoded, dtype=object)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -343,115 +463,40 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _standardise(self, filled):
-        return (filled - self.medians_) / self.scales_
 
-    def _read(self, X, reset):
-        """The columns of X, each an array of float64 with NaN for gaps, or of objects with None for gaps."""
-        if nw.dependencies.is_into_dataframe(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            columns = {column.name: _from_series(column) for column in nw.from_native(X).iter_columns()}
-        else:
-            if isinstance(X, list | tuple):
-                X = np.array(X, dtype=object)  # NumPy would make strings of numbers next to strings
-            X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
-            columns = {j: _from_array(column) for j, column in enumerate(X.T)}
-        if not columns or not len(next(iter(columns.values()))):
-            raise ValueError(
-                f"Found array with {len(columns)} feature(s) and no sample, while a minimum of 1 is required by "
-                "TabularEncoder."
-            )
-        refuse_dates("X", columns)
-        return columns
-
-    def _find_categorical(self, columns):
-        """A mask of the features that are categories."""
-        which = self.categorical_features
-        if which is None:
-            return np.zeros(len(columns), dtype=bool)
-        if isinstance(which, str):
-            return np.array([column.dtype == object for column in columns.values()])
-        which = np.asarray(which)
-        if which.dtype.kind == "b":
-            if which.shape != (len(columns),):
-                raise ValueError(
-                    f"categorical_features is a mask of shape {which.shape}, but X has {len(columns)} features."
-                )
-            return which
-        names = list(columns) if which.dtype.kind in "UO" else list(range(len(columns)))
-        unknown = [name for name in which.tolist() if name not in names]
-        if unknown:
-            raise ValueError(f"categorical_features has {unknown[0]!r}, which is no feature of X: it has {names}.")
-        return np.isin(names, which)
-
-    def _split(self, columns):
-        """The numbers as float64, and the categories as objects."""
-        numbers, categories = [], []
-        for (name, column), is_categorical in zip(columns.items(), self.is_categorical_, strict=True):
-            if is_categorical:
-                categories.append(_as_categories(column))
-            elif column.dtype == object:
-                example = next(value for value in column if value is not None and not isinstance(value, Number))
-                raise ValueError(
-                    f"X has {example!r} in the feature {name!r}, which is to be a number. Name the feature in "
-                    "categorical_features, or make it a number."
-                )
-            else:
-                numbers.append(column)
-        n_rows = len(next(iter(columns.values())))
-        return (
-            np.column_stack(numbers) if numbers else np.empty((n_rows, 0)),
-            np.column_stack(categories) if categories else np.empty((n_rows, 0), dtype=object),
-        )
+def encode_table(table, encoding):
+    """The encoded columns as a whole."""
+    encoded = np.empty((len(table), encoding.n_columns), np.float32)
+    for rows in gen_batches(len(table), N_ROWS_AT_ONCE):
+        CPU.encode(table[rows], encoding, encoded[rows])
+    return encoded
 
 
-def _from_series(series):
-    """A column of a data frame as `TabularEncoder._read` returns it; dates as NumPy has them."""
-    dtype = series.dtype
-    if dtype.is_temporal():
-        return series.to_numpy()
-    if dtype.is_numeric() and not series.is_null().any():
-        return series.cast(nw.Float64).to_numpy()
-    objects = _with_none(series.to_list())
-    return objects if dtype in (nw.Categorical, nw.Enum, nw.Boolean) else _as_numbers(objects)
+def _location_and_scale(column, sample_weight):
+    """The median and the interquartile range, or half of the range where that is zero."""
+    known = ~np.isnan(column)
+    if not known.any():
+        return 0.0, 1.0
+    weight = None if sample_weight is None else sample_weight[known]
+    least, low, median, high, largest = _quantiles(column[known], [0, 0.25, 0.5, 0.75, 1], weight)
+    return median, high - low if high > low else (largest - least) / 2 or 1.0
 
 
-def _from_array(column):
-    """As `_from_series`, a column of an array."""
-    if column.dtype.kind in "biuf":
-        return column.astype(np.float64)
-    return column if column.dtype.kind in "mM" else _as_numbers(_with_none(column.tolist()))
+def _standardise(column, median, scale):
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.clip((column - median) / scale, -LARGEST, LARGEST)
 
 
-def _with_none(values):
-    """An array of objects, with None for gaps of any kind."""
-    objects = np.empty(len(values), dtype=object)
-    can_be_gaps = set(map(type, values)) - {str, int, bool}
-    objects[:] = [None if is_missing(value) else value for value in values] if can_be_gaps else values
-    return objects
+def _quantiles(values, levels, sample_weight=None):
+    """Quantiles as values of the data: the smallest ones with at least a share of `levels` up to them.
+
+    Weights are repetitions.
+    """
+    order = np.argsort(values)
+    weight = np.arange(1, len(values) + 1) if sample_weight is None else np.cumsum(sample_weight[order])
+    index = np.searchsorted(weight, np.multiply(levels, weight[-1]))
+    return values[order[index]]
 
 
-def _as_numbers(objects):
-    """Numbers and None as float64 with NaN; other objects unchanged."""
-    types = set(map(type, objects.tolist())) - {type(None)}
-    are_numbers = all(issubclass(each, Number) and each is not bool for each in types)
-    return objects.astype(np.float64) if are_numbers else objects
-
-
-def _as_categories(column):
-    """The categories in a column as strings, with None for gaps."""
-    values = column.tolist() if column.dtype == object else _with_none(column.tolist()).tolist()
-    try:
-        distinct = set(values)
-    except TypeError as error:
-        raise TypeError(f"The argument must be a string or a number, or another hashable category: {error}.") from error
-    names = {value: None if value is None else _name_of(value) for value in distinct}
-    named = np.empty(len(values), dtype=object)
-    named[:] = [names[value] for value in values]
-    return named
-
-
-def _name_of(value):
-    """As an integer if it is one, since a gap makes floats of a column of integers."""
-    is_whole = isinstance(value, Number) and value == int(value) and not isinstance(value, bool)
-    return str(int(value)) if is_whole else str(value)
+def _names_of_bins(names, edges):
+    return [f"{name}_bin{i}" for name, of_feature in zip(names, edges, strict=True) for i in range(len(of_feature) - 1)]

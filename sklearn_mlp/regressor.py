@@ -10,10 +10,11 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlp._base import BaseMLP, interruptible, solver_is_stochastic
 from sklearn_mlp._docstrings import documented
-from sklearn_mlp._fit import Inputs, Problem
+from sklearn_mlp._fit import Inputs
 from sklearn_mlp._parameters import ACTIVATION, HIDDEN_LAYER_SIZES, Names, declares_parameters, parameter
 from sklearn_mlp._plan import check_standardize_target, quantile_levels, regression_loss
 from sklearn_mlp._task import regression_task
+from sklearn_mlp._training_set import Problem
 from sklearn_mlp.core.losses import REGRESSION_LOSSES
 
 

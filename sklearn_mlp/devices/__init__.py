@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from sklearn_mlp.devices import blas
 from sklearn_mlp.devices.cpu import CPU
 from sklearn_mlp.devices.protocol import Device, Kernel, resolve_kernel
 
@@ -18,7 +19,7 @@ __all__ = ["Device", "Kernel", "resolve_device", "resolve_kernel"]
 # A lock that another thread holds during a fork is never released in the child process, so a fork acquires these first.
 # An import holds Python's locks of the modules, for which the first stands.
 _importing = threading.RLock()
-_locks: list[AbstractContextManager[Any]] = [_importing]
+_locks: list[AbstractContextManager[Any]] = [_importing, blas.lock]
 
 
 def _before_fork() -> None:

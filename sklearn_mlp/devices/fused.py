@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sklearn_mlp.devices.cpu import CPU, LEAK, NORM_EPSILON
+from sklearn_mlp.devices.encoded import EncodedTable, Encoding
 from sklearn_mlp.devices.jit import kernel
 
 Array = npt.NDArray[Any]
@@ -367,6 +368,105 @@ def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2, 
     loss[0] += share * 0.5 * l2 * squares
 
 
+# The products with an encoded table E add rows of W, or to rows of dW, in place of multiplying by columns that are
+# mostly 0 or 1. For column k of a bin, `P[k - n_numbers]` is the sum of the rows of W of the number's bins below it.
+
+
+@kernel
+def _sums_below(W, first_bin, n_numbers, P):
+    for j in range(n_numbers):
+        for k in range(first_bin[j], first_bin[j + 1]):
+            for u in range(W.shape[1]):
+                P[k - n_numbers, u] = P[k - n_numbers - 1, u] + W[k - 1, u] if k > first_bin[j] else W.dtype.type(0)
+
+
+@kernel
+def _find_bin(z, offset, first, last):
+    """The last bin of first, ..., last that begins at most at z, or the first."""
+    while first < last:
+        middle = (first + last + 1) // 2
+        if offset[middle] <= z:
+            first = middle
+        else:
+            last = middle - 1
+    return first
+
+
+@kernel
+def _encoded_matmul(table, n_numbers, first_bin, offset, width, gap_column, first_code, W, P, Z):
+    zero, one, three = W.dtype.type(0), W.dtype.type(1), W.dtype.type(3)
+    n_units = W.shape[1]
+    for i in range(table.shape[0]):
+        for u in range(n_units):
+            Z[i, u] = zero
+        for j in range(n_numbers):
+            z = table[i, j]
+            if np.isnan(z):
+                z = zero
+                if gap_column[j] >= 0:
+                    w = W[gap_column[j]]
+                    for u in range(n_units):
+                        Z[i, u] += w[u]
+            bounded = z / np.sqrt(one + (z / three) * (z / three))
+            w = W[j]
+            if first_bin[j + 1] > first_bin[j]:
+                k = _find_bin(z, offset, first_bin[j], first_bin[j + 1] - 1)
+                way = min(max((z - offset[k]) / width[k], zero), one)
+                below, w_bin = P[k - n_numbers], W[k]
+                for u in range(n_units):
+                    Z[i, u] += bounded * w[u] + (below[u] + way * w_bin[u])
+            else:
+                for u in range(n_units):
+                    Z[i, u] += bounded * w[u]
+        for j in range(first_code.size - 1):
+            code = table[i, n_numbers + j]
+            if code >= zero:
+                w = W[first_code[j] + int(code)]
+                for u in range(n_units):
+                    Z[i, u] += w[u]
+
+
+@kernel
+def _encoded_transposed_matmul(table, n_numbers, first_bin, offset, width, gap_column, first_code, dZ, dP, dW):
+    zero, one, three = dW.dtype.type(0), dW.dtype.type(1), dW.dtype.type(3)
+    n_units = dW.shape[1]
+    dW[:] = zero
+    dP[:] = zero
+    for i in range(table.shape[0]):
+        dz = dZ[i]
+        for j in range(n_numbers):
+            z = table[i, j]
+            if np.isnan(z):
+                z = zero
+                if gap_column[j] >= 0:
+                    dw = dW[gap_column[j]]
+                    for u in range(n_units):
+                        dw[u] += dz[u]
+            bounded = z / np.sqrt(one + (z / three) * (z / three))
+            dw = dW[j]
+            for u in range(n_units):
+                dw[u] += bounded * dz[u]
+            if first_bin[j + 1] > first_bin[j]:
+                k = _find_bin(z, offset, first_bin[j], first_bin[j + 1] - 1)
+                way = min(max((z - offset[k]) / width[k], zero), one)
+                below, dw_bin = dP[k - n_numbers], dW[k]
+                for u in range(n_units):
+                    dw_bin[u] += way * dz[u]
+                for u in range(n_units):
+                    below[u] += dz[u]
+        for j in range(first_code.size - 1):
+            code = table[i, n_numbers + j]
+            if code >= zero:
+                dw = dW[first_code[j] + int(code)]
+                for u in range(n_units):
+                    dw[u] += dz[u]
+    for j in range(n_numbers):
+        for k in range(first_bin[j + 1] - 1, first_bin[j], -1):
+            for u in range(n_units):
+                dW[k - 1, u] += dP[k - n_numbers, u]
+                dP[k - n_numbers - 1, u] += dP[k - n_numbers, u]
+
+
 class FusedCPU(CPU):
     """The main processor, with fused kernels for those that take NumPy several passes."""
 
@@ -388,6 +488,24 @@ class FusedCPU(CPU):
     layer_norm_backward = staticmethod(_layer_norm_backward)
     sgd_step = staticmethod(_sgd_step)
     adam_step = staticmethod(_adam_step)
+
+    @classmethod
+    def encoded_batch(cls, table: Array, encoding: Encoding) -> Any:
+        return EncodedTable(table, encoding)
+
+    @classmethod
+    def matmul(cls, A: Any, B: Array, out: Array) -> None:
+        if not isinstance(A, EncodedTable):
+            CPU.matmul(A, B, out)
+            return
+        e = A.encoding
+        P = np.empty((e.first_gap - e.n_numbers, B.shape[1]), B.dtype)
+        arrays = A.table, e.n_numbers, e.first_bin, e.offset, e.width, e.gap_column, e.first_code, B, P, out
+        if A.transposed:
+            _encoded_transposed_matmul(*arrays)
+        else:
+            _sums_below(B, e.first_bin, e.n_numbers, P)
+            _encoded_matmul(*arrays)
 
     @staticmethod
     def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:

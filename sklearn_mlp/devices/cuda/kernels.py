@@ -438,6 +438,21 @@ gather = cupy.ElementwiseKernel(
     "mlp_gather",
     reduce_dims=False,
 )
+# One column of an encoded table, by its kind; see `CPU.encode`.
+encode = cupy.ElementwiseKernel(
+    "raw T table, int8 kind, int64 source, T offset, T width, int64 n_features",
+    "T out",
+    """
+    const T x = table[ptrdiff_t(_ind.get()[0]) * n_features + source];
+    const bool is_gap = x != x;
+    const T z = is_gap ? T(0) : x, way = (z - offset) / width;
+    if (kind == 0) out = z / sqrt(T(1) + (z / T(3)) * (z / T(3)));
+    else if (kind == 1) out = way < T(0) ? T(0) : way > T(1) ? T(1) : way;
+    else out = kind == 2 ? is_gap : x == offset;
+    """,
+    "mlp_encode",
+    reduce_dims=False,
+)
 # Of each sparse row, 32 workers take every 32nd entry.
 spread = cupy.ElementwiseKernel(
     "raw T data, raw I indices, raw I indptr, raw R rows, int64 n_features",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import issparse
 
 from sklearn_mlp.devices.cuda import kernels
+from sklearn_mlp.devices.encoded import EncodedRows, EncodedTable
 from sklearn_mlp.devices.rows import gather
 
 Array = Any
@@ -26,6 +27,8 @@ def prepare_rows(X: Any, dtype: npt.DTypeLike) -> Any:
     """X on the device if it fits there, else unchanged."""
     if is_on_device(X):
         return X
+    if isinstance(X, EncodedTable):
+        return EncodedTable(prepare_rows(X.table, dtype), X.encoding)
     if issparse(X):
         X = X.tocsr()
         n_bytes = X.nnz * (np.dtype(dtype).itemsize + X.indices.itemsize) + X.indptr.nbytes
@@ -42,9 +45,24 @@ def prepare_rows(X: Any, dtype: npt.DTypeLike) -> Any:
 
 def reader(X: Any, dtype: npt.DTypeLike) -> Any:
     """A reader of batches of X, on the device or on the host."""
+    if isinstance(X, EncodedTable):
+        return _encoded_rows(X, dtype)
     if is_on_device(X):
         return SparseRows(X, dtype) if cupyx.scipy.sparse.issparse(X) else DenseRows(X, dtype)
     return StreamedSparseRows(X, dtype) if issparse(X) else StreamedRows(X, dtype)
+
+
+def _encoded_rows(X: EncodedTable, dtype: npt.DTypeLike) -> EncodedRows:
+    """A reader of the batches of a table, each of which is encoded as a whole, for one large product."""
+    e = X.encoding
+    columns = cupy.asarray(e.kind), cupy.asarray(e.source), cupy.asarray(e.offset, dtype), cupy.asarray(e.width, dtype)
+
+    def encode(table: Array) -> Array:
+        batch = cupy.empty((len(table), e.n_columns), dtype)
+        kernels.encode(table, *columns, table.shape[1], batch)
+        return batch
+
+    return EncodedRows(reader(X.table, dtype), encode)
 
 
 def is_on_device(X: Any) -> bool:
