@@ -8,6 +8,7 @@ import timeit
 import numpy as np
 
 from sklearn_mlp.devices.cpu import CPU
+from sklearn_mlp.devices.encoded import Encoding
 from sklearn_mlp.devices.fused import FusedCPU
 
 
@@ -24,6 +25,16 @@ def calls(dtype):
         if name != "identity":
             # A factor f'(Z) of 0.25 or so shrinks dA to denormal numbers if it is not renewed.
             yield f"{name}_backward", lambda device, name=name: getattr(device, f"{name}_backward")(A, A.copy(), out)
+    D = np.empty_like(Z)
+    for name in ("silu", "mish"):
+        yield name, lambda device, name=name: getattr(device, name)(Z, b, D)
+    # 5 numbers and 3 categories as the inputs of 100 units; on the plain CPU, the table is encoded for each product.
+    edges = [np.linspace(-2, 2, 33, dtype=np.float32)] * 5
+    encoding = Encoding(edges, [True] * 5, [40] * 3)
+    table = np.hstack([normal(200, 5), rng.integers(40, size=(200, 3))]).astype(dtype)
+    W, dW, Z_of_table = (np.zeros(shape, dtype) for shape in [(encoding.n_columns, 100)] * 2 + [(200, 100)])
+    yield "E W", lambda device: device.matmul(device.encoded_batch(table, encoding), W, Z_of_table)
+    yield "E.T dZ", lambda device: device.matmul(device.encoded_batch(table, encoding).T, Z, dW)
     yield "column_sums", lambda device: device.column_sums(A, out)
     scores, biases, codes, loss = normal(200, 10), normal(10), rng.integers(10, size=200), np.zeros(1)
     targets = rng.integers(2, size=(200, 10)).astype(dtype)

@@ -7,7 +7,8 @@ that. A kernel is here because `benchmarks/kernels.py` measured it to be faster;
     relu             1.3   9.6      column_sums        1.3   3.8      adam_step   11   80
     relu_backward    1.3   4.3      softmax_log_loss   3.9    24      sgd_step     6   34
 
-exp of many numbers and tanh stay with NumPy, which vectorises them: Numba's loops are several times slower. Every
+exp of many numbers and tanh stay with NumPy, which vectorises them: Numba's loops are several times slower. In silu and
+mish in float32, `_exp` replaces SciPy's expit: 256 rows of 256 take 26 µs in place of 270. Every
 kernel uses one thread: Adam's pass over 668,000 weights, split between two, took 169 µs of a training step instead of
 136, as the synchronisation costs more than the second core gains.
 """
@@ -108,6 +109,52 @@ def _leaky_relu_backward(A, dA, db):
             dz = dA[i, j] if A[i, j] > zero else leak * dA[i, j]
             dA[i, j] = dz
             db[j] += dz
+
+
+@kernel
+def _exp(x):
+    """exp of a float32 to about one unit in the last place, in operations that LLVM vectorises.
+
+    exp(x) = 2^n exp(r) with |r| <= log(2) / 2 and a polynomial for exp(r) (the coefficients of Cephes, S. Moshier,
+    1989); 2^n is put together from its bits.
+    """
+    x = min(max(x, np.float32(-87.3)), np.float32(88.3))
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    # log(2) in two parts, the first of which has few bits, so that its product is exact.
+    r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+    p = np.float32(1.9875691500e-4)
+    p = p * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    p = p * r * r + r + np.float32(1)
+    return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@kernel
+def _silu(Z, b, D):
+    one = np.float32(1)
+    for i in range(Z.shape[0]):
+        for j in range(Z.shape[1]):
+            z = Z[i, j] + b[j]
+            p = one / (one + _exp(-z))
+            Z[i, j] = z * p
+            D[i, j] = p * (one + z * (one - p))
+
+
+@kernel
+def _mish(Z, b, D):
+    # With e = exp(z), tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2). For z of 20 and more it is 1 in float32, and e^2
+    # would overflow later.
+    one, two, large = np.float32(1), np.float32(2), np.float32(20)
+    for i in range(Z.shape[0]):
+        for j in range(Z.shape[1]):
+            z = Z[i, j] + b[j]
+            e = _exp(min(z, large))
+            t = e * (e + two) / (e * (e + two) + two)
+            Z[i, j] = z * t
+            D[i, j] = t + z * (e / (one + e)) * (one - t * t)
 
 
 @kernel
@@ -488,6 +535,14 @@ class FusedCPU(CPU):
     layer_norm_backward = staticmethod(_layer_norm_backward)
     sgd_step = staticmethod(_sgd_step)
     adam_step = staticmethod(_adam_step)
+
+    @staticmethod
+    def silu(Z: Array, b: Array, D: Array) -> None:
+        (_silu if Z.dtype == np.float32 else CPU.silu)(Z, b, D)
+
+    @staticmethod
+    def mish(Z: Array, b: Array, D: Array) -> None:
+        (_mish if Z.dtype == np.float32 else CPU.mish)(Z, b, D)
 
     @classmethod
     def encoded_batch(cls, table: Array, encoding: Encoding) -> Any:
