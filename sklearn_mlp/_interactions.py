@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 MAX_ROWS = 20_000  # enough to find what is worth a column
+MAX_SIZE = 2**24  # of the matrix of the additive model
 MIN_ROWS = 200
 MAX_LEVELS = 32  # of a number that is discrete
 MAX_FEATURES = 64  # whose pairs are tried: 2,016
@@ -47,7 +48,7 @@ class Interaction(NamedTuple):
         return np.where(self.cells[index] == cells, index, -1)
 
 
-def find_interactions(table, n_numbers, X_encoded, y, sample_weight, max_interactions, min_frequency):
+def find_interactions(table, n_numbers, n_encoded, X_encoded, y, sample_weight, max_interactions, min_frequency):
     """The pairs of discrete columns of a table that explain most of y, at most `max_interactions`.
 
     Parameters
@@ -55,8 +56,10 @@ def find_interactions(table, n_numbers, X_encoded, y, sample_weight, max_interac
     table : ndarray of float32 of shape (n_samples, n_features)
         Numbers, with NaN for gaps, and then the codes of categories, -1 for none.
     n_numbers : int
+    n_encoded : int
+        The number of inputs of the additive model.
     X_encoded : callable
-        The inputs of the additive model for some rows, by their indices.
+        These inputs for some rows, by their indices.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Numbers or labels.
     sample_weight : ndarray of shape (n_samples,) or None
@@ -67,15 +70,14 @@ def find_interactions(table, n_numbers, X_encoded, y, sample_weight, max_interac
     if len(table) < MIN_ROWS or not max_interactions:
         return []
     levels = [_levels(column) if j < n_numbers else None for j, column in enumerate(table.T)]
-    rows = np.random.RandomState(0).permutation(len(table))[:MAX_ROWS]
+    discrete = [j for j, of_column in enumerate(levels) if of_column is None or 1 < len(of_column) <= MAX_LEVELS]
+    if len(discrete) < 2:
+        return []
+    rows = np.random.RandomState(0).permutation(len(table))[: min(MAX_ROWS, MAX_SIZE // n_encoded)]
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows] / sample_weight[rows].mean()
     residual = _residual(X_encoded(rows), _as_numbers(y)[rows], weight)
-    # The levels of each discrete feature from 0, with that of unknown values.
-    of_feature = {
-        j: 1 + _level(table[rows, j], of_column)
-        for j, of_column in enumerate(levels)
-        if of_column is None or 1 < len(of_column) <= MAX_LEVELS
-    }
+    # The levels of each feature from 0, with that of unknown values.
+    of_feature = {j: 1 + _level(table[rows, j], levels[j]) for j in discrete}
     if len(of_feature) > MAX_FEATURES:
         helpful = sorted(of_feature, key=lambda j: _help(of_feature[j], residual, weight)[0], reverse=True)
         of_feature = {j: of_feature[j] for j in sorted(helpful[:MAX_FEATURES])}

@@ -167,12 +167,11 @@ def automatic_n_bins(n_rows):
 
 def _edges(column, n_bins, sample_weight):
     """At most `n_bins` + 1 increasing numbers: the distinct values, or quantiles of them."""
-    known = ~np.isnan(column)
-    distinct = np.unique(column[known]) if known.any() else np.zeros(1, column.dtype)
+    values, up_to = _distribution(column, sample_weight)
+    distinct = values[np.append(True, values[1:] > values[:-1])]
     if len(distinct) <= n_bins + 1:
         return distinct
-    weight = None if sample_weight is None else sample_weight[known]
-    return np.unique(_quantiles(column[known], np.linspace(0, 1, n_bins + 1), weight))
+    return np.unique(_quantiles(values, up_to, np.linspace(0, 1, n_bins + 1)))
 
 
 class TabularEncoder(TransformerMixin, BaseEstimator):
@@ -354,10 +353,12 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
             table[:, len(medians) :] = self._codes(categories)
         self.interactions_ = []
         if y is not None:
+            encoding = self._encoding()
             found = find_interactions(
                 table,
                 len(medians),
-                lambda rows: encode_table(table[rows], self._encoding()),
+                encoding.n_columns,
+                lambda rows: encode_table(table[rows], encoding),
                 y,
                 sample_weight,
                 self.max_interactions,
@@ -474,11 +475,7 @@ def encode_table(table, encoding):
 
 def _location_and_scale(column, sample_weight):
     """The median and the interquartile range, or half of the range where that is zero."""
-    known = ~np.isnan(column)
-    if not known.any():
-        return 0.0, 1.0
-    weight = None if sample_weight is None else sample_weight[known]
-    least, low, median, high, largest = _quantiles(column[known], [0, 0.25, 0.5, 0.75, 1], weight)
+    least, low, median, high, largest = _quantiles(*_distribution(column, sample_weight), [0, 0.25, 0.5, 0.75, 1])
     return median, high - low if high > low else (largest - least) / 2 or 1.0
 
 
@@ -487,15 +484,22 @@ def _standardise(column, median, scale):
         return np.clip((column - median) / scale, -LARGEST, LARGEST)
 
 
-def _quantiles(values, levels, sample_weight=None):
-    """Quantiles as values of the data: the smallest ones with at least a share of `levels` up to them.
-
-    Weights are repetitions.
-    """
+def _distribution(column, sample_weight):
+    """The values except NaN in increasing order, or 0 if there are none, and the total weight up to each."""
+    known = ~np.isnan(column)
+    if not known.any():
+        return np.zeros(1, column.dtype), np.ones(1)
+    if sample_weight is None:
+        values = np.sort(column[known])
+        return values, np.arange(1, len(values) + 1)
+    values, weight = column[known], sample_weight[known]
     order = np.argsort(values)
-    weight = np.arange(1, len(values) + 1) if sample_weight is None else np.cumsum(sample_weight[order])
-    index = np.searchsorted(weight, np.multiply(levels, weight[-1]))
-    return values[order[index]]
+    return values[order], np.cumsum(weight[order])
+
+
+def _quantiles(values, up_to, levels):
+    """The smallest of the values of a distribution that have a share of `levels` of the weight up to them."""
+    return values[np.searchsorted(up_to, np.multiply(levels, up_to[-1]))]
 
 
 def _names_of_bins(names, edges):

@@ -416,15 +416,10 @@ def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2, 
 
 
 # The products with an encoded table E add rows of W, or to rows of dW, in place of multiplying by columns that are
-# mostly 0 or 1. For column k of a bin, `P[k - n_numbers]` is the sum of the rows of W of the number's bins below it.
-
-
-@kernel
-def _sums_below(W, first_bin, n_numbers, P):
-    for j in range(n_numbers):
-        for k in range(first_bin[j], first_bin[j + 1]):
-            for u in range(W.shape[1]):
-                P[k - n_numbers, u] = P[k - n_numbers - 1, u] + W[k - 1, u] if k > first_bin[j] else W.dtype.type(0)
+# mostly 0 or 1. A number whose value is a fraction `way` of its way through bin k contributes (1 - way) P[k] + way
+# P[k + 1], with P the cumulative sums of the rows of W of its bins, from 0. A tile of rows is passed for one column of
+# the table after the other, so that the rows of W that the column needs stay in the cache.
+TILE = 128
 
 
 @kernel
@@ -440,78 +435,85 @@ def _find_bin(z, offset, first, last):
 
 
 @kernel
+def _add_row(w, factor, out):
+    for u in range(out.size):
+        out[u] += factor * w[u]
+
+
+@kernel
 def _encoded_matmul(table, n_numbers, first_bin, offset, width, gap_column, first_code, W, P, Z):
     zero, one, three = W.dtype.type(0), W.dtype.type(1), W.dtype.type(3)
-    n_units = W.shape[1]
-    for i in range(table.shape[0]):
-        for u in range(n_units):
-            Z[i, u] = zero
+    for j in range(n_numbers):
+        p = first_bin[j] - n_numbers + j
+        P[p] = zero
+        for k in range(first_bin[j], first_bin[j + 1]):
+            p += 1
+            for u in range(W.shape[1]):
+                P[p, u] = P[p - 1, u] + W[k, u]
+    Z[:] = zero
+    for start in range(0, table.shape[0], TILE):
+        stop = min(start + TILE, table.shape[0])
         for j in range(n_numbers):
-            z = table[i, j]
-            if np.isnan(z):
-                z = zero
-                if gap_column[j] >= 0:
-                    w = W[gap_column[j]]
-                    for u in range(n_units):
-                        Z[i, u] += w[u]
-            bounded = z / np.sqrt(one + (z / three) * (z / three))
-            w = W[j]
-            if first_bin[j + 1] > first_bin[j]:
-                k = _find_bin(z, offset, first_bin[j], first_bin[j + 1] - 1)
+            first, last = first_bin[j], first_bin[j + 1] - 1
+            for i in range(start, stop):
+                z = table[i, j]
+                if np.isnan(z):
+                    z = zero
+                    if gap_column[j] >= 0:
+                        _add_row(W[gap_column[j]], one, Z[i])
+                bounded = z / np.sqrt(one + (z / three) * (z / three))
+                if last < first:
+                    _add_row(W[j], bounded, Z[i])
+                    continue
+                k = _find_bin(z, offset, first, last)
                 way = min(max((z - offset[k]) / width[k], zero), one)
-                below, w_bin = P[k - n_numbers], W[k]
-                for u in range(n_units):
-                    Z[i, u] += bounded * w[u] + (below[u] + way * w_bin[u])
-            else:
-                for u in range(n_units):
-                    Z[i, u] += bounded * w[u]
+                w, low, high = W[j], P[k - n_numbers + j], P[k - n_numbers + j + 1]
+                for u in range(W.shape[1]):
+                    Z[i, u] += bounded * w[u] + (one - way) * low[u] + way * high[u]
         for j in range(first_code.size - 1):
-            code = table[i, n_numbers + j]
-            if code >= zero:
-                w = W[first_code[j] + int(code)]
-                for u in range(n_units):
-                    Z[i, u] += w[u]
+            for i in range(start, stop):
+                code = table[i, n_numbers + j]
+                if code >= zero:
+                    _add_row(W[first_code[j] + int(code)], one, Z[i])
 
 
 @kernel
 def _encoded_transposed_matmul(table, n_numbers, first_bin, offset, width, gap_column, first_code, dZ, dP, dW):
     zero, one, three = dW.dtype.type(0), dW.dtype.type(1), dW.dtype.type(3)
-    n_units = dW.shape[1]
     dW[:] = zero
     dP[:] = zero
-    for i in range(table.shape[0]):
-        dz = dZ[i]
+    for start in range(0, table.shape[0], TILE):
+        stop = min(start + TILE, table.shape[0])
         for j in range(n_numbers):
-            z = table[i, j]
-            if np.isnan(z):
-                z = zero
-                if gap_column[j] >= 0:
-                    dw = dW[gap_column[j]]
-                    for u in range(n_units):
-                        dw[u] += dz[u]
-            bounded = z / np.sqrt(one + (z / three) * (z / three))
-            dw = dW[j]
-            for u in range(n_units):
-                dw[u] += bounded * dz[u]
-            if first_bin[j + 1] > first_bin[j]:
-                k = _find_bin(z, offset, first_bin[j], first_bin[j + 1] - 1)
+            first, last = first_bin[j], first_bin[j + 1] - 1
+            for i in range(start, stop):
+                z = table[i, j]
+                if np.isnan(z):
+                    z = zero
+                    if gap_column[j] >= 0:
+                        _add_row(dZ[i], one, dW[gap_column[j]])
+                bounded = z / np.sqrt(one + (z / three) * (z / three))
+                if last < first:
+                    _add_row(dZ[i], bounded, dW[j])
+                    continue
+                k = _find_bin(z, offset, first, last)
                 way = min(max((z - offset[k]) / width[k], zero), one)
-                below, dw_bin = dP[k - n_numbers], dW[k]
-                for u in range(n_units):
-                    dw_bin[u] += way * dz[u]
-                for u in range(n_units):
-                    below[u] += dz[u]
+                dz, dw, low, high = dZ[i], dW[j], dP[k - n_numbers + j], dP[k - n_numbers + j + 1]
+                for u in range(dW.shape[1]):
+                    dw[u] += bounded * dz[u]
+                    low[u] += (one - way) * dz[u]
+                    high[u] += way * dz[u]
         for j in range(first_code.size - 1):
-            code = table[i, n_numbers + j]
-            if code >= zero:
-                dw = dW[first_code[j] + int(code)]
-                for u in range(n_units):
-                    dw[u] += dz[u]
+            for i in range(start, stop):
+                code = table[i, n_numbers + j]
+                if code >= zero:
+                    _add_row(dZ[i], one, dW[first_code[j] + int(code)])
     for j in range(n_numbers):
-        for k in range(first_bin[j + 1] - 1, first_bin[j], -1):
-            for u in range(n_units):
-                dW[k - 1, u] += dP[k - n_numbers, u]
-                dP[k - n_numbers - 1, u] += dP[k - n_numbers, u]
+        for k in range(first_bin[j + 1] - 1, first_bin[j] - 1, -1):
+            p = k - n_numbers + j
+            for u in range(dW.shape[1]):
+                dW[k, u] = dP[p + 1, u]
+                dP[p, u] += dP[p + 1, u]
 
 
 class FusedCPU(CPU):
@@ -554,13 +556,9 @@ class FusedCPU(CPU):
             CPU.matmul(A, B, out)
             return
         e = A.encoding
-        P = np.empty((e.first_gap - e.n_numbers, B.shape[1]), B.dtype)
+        P = np.empty((e.first_gap, B.shape[1]), B.dtype)
         arrays = A.table, e.n_numbers, e.first_bin, e.offset, e.width, e.gap_column, e.first_code, B, P, out
-        if A.transposed:
-            _encoded_transposed_matmul(*arrays)
-        else:
-            _sums_below(B, e.first_bin, e.n_numbers, P)
-            _encoded_matmul(*arrays)
+        (_encoded_transposed_matmul if A.transposed else _encoded_matmul)(*arrays)
 
     @staticmethod
     def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:
