@@ -8,6 +8,8 @@ from contextlib import suppress
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mlp.tabular import TabularMLPClassifier, TabularMLPRegressor
+
 with suppress(ImportError):
     import sklearn_mlp._onnx  # noqa: F401
 
@@ -111,6 +113,11 @@ def to_torch(estimator):
     >>> module = to_torch(clf)  # doctest: +SKIP
     """
     check_is_fitted(estimator)
+    if isinstance(estimator, (TabularMLPClassifier, TabularMLPRegressor)):
+        raise TypeError(
+            f"to_torch converts a single network, and {type(estimator).__name__} has several, behind an encoder. Convert "
+            "each of estimator.estimators_, which take estimator.encoder_.transform(X); or all of it, with to_onnx."
+        )
     import torch
     from torch import nn
 
