@@ -53,8 +53,23 @@ def convert(estimator, X_sample):
     if is_classifier(estimator):
         options[id(estimator)] = {"zipmap": False}
         _check_labels(estimator)
-    types = types_of_columns(X_sample) if isinstance(_last_step(estimator), TABULAR) else None
-    return skl2onnx.to_onnx(estimator, X_sample, initial_types=types, options=options)
+    if not isinstance(_last_step(estimator), TABULAR):
+        return skl2onnx.to_onnx(estimator, X_sample, options=options)
+    types = types_of_columns(X_sample)
+    model = skl2onnx.to_onnx(estimator, initial_types=types, options=options)
+    _rename_inputs(model.graph, [name for name, _ in types])
+    return model
+
+
+def _rename_inputs(graph, names):
+    """skl2onnx replaces spaces and other characters in the names of columns."""
+    taken = {constant.name for constant in graph.initializer}.union(*(node.output for node in graph.node))
+    pairs = zip(graph.input, names, strict=True)
+    new = {variable.name: variable.name if name in taken else name for variable, name in pairs}
+    for variable in graph.input:
+        variable.name = new[variable.name]
+    for node in graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
 
 
 def _last_step(estimator):
@@ -114,7 +129,9 @@ def _convert(scope, operator, container):
     else:
         X = _one_input(o, operator.inputs)
     parts = _mean_output(o, _networks(estimator), X)
-    results = _labels_and_probabilities(o, operator, parts) if is_classifier(estimator) else [_targets(o, estimator, *parts)]
+    results = (
+        _labels_and_probabilities(o, operator, parts) if is_classifier(estimator) else [_targets(o, estimator, *parts)]
+    )
     for result, variable in zip(results, operator.outputs, strict=True):
         o.Identity(result, output_names=[variable.full_name]).add_to(scope, container)
 

@@ -65,7 +65,9 @@ def encoded_columns(o, estimator, inputs):
     encoded += [_one_hot(o, *pair) for pair in zip(codes, map(np.arange, encoder._n_codes()), strict=True)]
     for interaction in map(Interaction._make, encoder.interactions_):
         first, second = (
-            codes[j - len(encoder.medians_)] if levels is None else _level(o, o.Gather(numbers, o.whole([j]), axis=1), levels)
+            codes[j - len(encoder.medians_)]
+            if levels is None
+            else _level(o, o.Gather(numbers, o.whole([j]), axis=1), levels)
             for j, levels in zip(interaction.features, interaction.levels, strict=True)
         )
         # With -1 for an unknown level, this is no combination that there is.
@@ -172,7 +174,8 @@ def _level(o, column, levels):
 def _index(o, is_value, indices):
     """The index of the value that each row has, and 0 for none, as int64."""
     return o.Cast(
-        o.MatMul(o.Cast(is_value, to=TensorProto.FLOAT), indices.astype(np.float32)[:, np.newaxis]), to=TensorProto.INT64
+        o.MatMul(o.Cast(is_value, to=TensorProto.FLOAT), indices.astype(np.float32)[:, np.newaxis]),
+        to=TensorProto.INT64,
     )
 
 
