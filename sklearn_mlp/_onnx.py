@@ -128,10 +128,8 @@ def _convert(scope, operator, container):
         X = encoded_columns(o, estimator, operator.inputs)
     else:
         X = _one_input(o, operator.inputs)
-    parts = _mean_output(o, _networks(estimator), X)
-    results = (
-        _labels_and_probabilities(o, operator, parts) if is_classifier(estimator) else [_targets(o, estimator, *parts)]
-    )
+    decode = _labels_and_probabilities if is_classifier(estimator) else _targets
+    results = decode(o, operator, _mean_output(o, _networks(estimator), X))
     for result, variable in zip(results, operator.outputs, strict=True):
         o.Identity(result, output_names=[variable.full_name]).add_to(scope, container)
 
@@ -181,10 +179,11 @@ def _mean_output(o, networks, X):
     return [o.Div(reduce(o.Add, of_networks), o.number(len(networks))) for of_networks in parts]
 
 
-def _targets(o, estimator, output):
+def _targets(o, operator, parts):
+    estimator, (output,) = operator.raw_operator, parts
     if _networks(estimator)[0]._model.task.levels is not None:
-        return o.TopK(output, o.whole([estimator.n_outputs_]), largest=0)[0]
-    return output
+        output = o.TopK(output, o.whole([estimator.n_outputs_]), largest=0)[0]
+    return (output,)
 
 
 def _labels_and_probabilities(o, operator, parts):

@@ -65,12 +65,10 @@ def encoded_columns(o, estimator, inputs):
     encoded += [_one_hot(o, *pair) for pair in zip(codes, map(np.arange, encoder._n_codes()), strict=True)]
     for interaction in map(Interaction._make, encoder.interactions_):
         first, second = (
-            codes[j - len(encoder.medians_)]
-            if levels is None
-            else _level(o, o.Gather(numbers, o.whole([j]), axis=1), levels)
+            codes[j - len(encoder.medians_)] if levels is None else _level(o, numbers, j, levels)
             for j, levels in zip(interaction.features, interaction.levels, strict=True)
         )
-        # With -1 for an unknown level, this is no combination that there is.
+        # With -1 for an unknown level, the result is not the number of any combination.
         encoded.append(_one_hot(o, o.Add(o.Mul(first, o.whole([N_CODES])), second), interaction.cells))
     return encoded[0] if len(encoded) == 1 else o.Concat(*encoded, axis=1)
 
@@ -115,7 +113,7 @@ def _standardised(o, encoder, features):
 
 def _encoded_numbers(o, encoding, numbers):
     """As `CPU.encode`."""
-    bins, gaps = (slice(encoding.n_numbers, encoding.first_gap), slice(encoding.first_gap, encoding.first_code[0]))
+    bins, gaps = slice(encoding.n_numbers, encoding.first_gap), slice(encoding.first_gap, encoding.first_code[0])
     is_gap = o.IsNaN(numbers)
     z = o.Where(is_gap, o.number(0), o.cast(numbers))
     third = o.Div(z, o.number(3))
@@ -163,8 +161,9 @@ def _number(name):
     return number if isfinite(number) and name_of(number) == name else None
 
 
-def _level(o, column, levels):
+def _level(o, numbers, j, levels):
     """As `sklearn_mlp._interactions._level`: at most one of the levels is within the tolerance."""
+    column = o.Gather(numbers, o.whole([j]), axis=1)
     distance = o.Abs(o.Sub(column, levels[np.newaxis]))
     is_level = o.LessOrEqual(distance, np.atleast_1d(tolerance(levels)))
     level = o.Sub(_index(o, is_level, np.arange(1, len(levels) + 1)), o.whole([1]))
@@ -173,10 +172,8 @@ def _level(o, column, levels):
 
 def _index(o, is_value, indices):
     """The index of the value that each row has, and 0 for none, as int64."""
-    return o.Cast(
-        o.MatMul(o.Cast(is_value, to=TensorProto.FLOAT), indices.astype(np.float32)[:, np.newaxis]),
-        to=TensorProto.INT64,
-    )
+    indices = indices.astype(np.float32)[:, np.newaxis]
+    return o.Cast(o.MatMul(o.Cast(is_value, to=TensorProto.FLOAT), indices), to=TensorProto.INT64)
 
 
 def _one_hot(o, codes, of_columns):
