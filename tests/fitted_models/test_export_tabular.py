@@ -202,6 +202,16 @@ def test_an_unknown_gap_of_a_boolean_or_a_category():
     assert_same_predictions(to_onnx(reg, gaps), reg, gaps)
 
 
+def test_numbers_and_booleans_for_categories_that_were_strings():
+    X = pandas.DataFrame({"a": np.array(["3", "03", "2.5", "2.50", "inf", "x"])[np.arange(300) % 6]})
+    X["b"] = np.array(["True", "maybe", "true"])[np.arange(300) % 3]
+    reg = TabularMLPRegressor(**SMALL).fit(X, np.arange(300) % 6)
+    numbers = pandas.DataFrame({"a": [3, 2.5, 7, np.nan], "b": [True, False, True, False]})
+    model = to_onnx(reg, numbers)
+    assert types_of(model) == {"a": DOUBLE, "b": BOOL}
+    assert_same_predictions(model, reg, numbers)
+
+
 def test_a_frame_of_polars():
     polars = pytest.importorskip("polars")
     texts = np.array(["bianco", "rosso", "rosé", None])[np.arange(300) % 4]
