@@ -22,7 +22,7 @@ FLOORS = (
         "beside the estimators",
         "tab:purple",
         "scikit-learn, skl2onnx, PyTorch, Matplotlib",
-        (("__init__", "callbacks", "plotting"), ("export", "_onnx")),
+        (("__init__", "callbacks", "plotting"), ("export", "_onnx", "_onnx_tabular")),
     ),
     (
         "tables: encoders, ensembles",

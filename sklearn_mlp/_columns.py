@@ -26,7 +26,7 @@ def read_columns(estimator, X, reset):
     if nw.dependencies.is_into_dataframe(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         frame = nw.from_native(X)
-        names, n_rows, columns = frame.columns, len(frame), map(_from_series, frame.iter_columns())
+        names, n_rows, columns = frame.columns, len(frame), map(from_series, frame.iter_columns())
     else:
         X = validate_data(estimator, as_table(X), reset=reset, dtype=None, ensure_all_finite=False)
         names, n_rows, columns = list(range(X.shape[1])), len(X), map(_from_array, X.T)
@@ -71,7 +71,7 @@ def _without_dates(name, column):
     return column
 
 
-def _from_series(series):
+def from_series(series):
     """A column of a data frame as `read_columns` returns it; dates as NumPy has them."""
     dtype = series.dtype
     if dtype.is_temporal():
@@ -83,7 +83,7 @@ def _from_series(series):
 
 
 def _from_array(column):
-    """As `_from_series`, a column of an array."""
+    """As `from_series`, a column of an array."""
     if column.dtype.kind in "biuf":
         return column.astype(np.float64)
     return column if column.dtype.kind in "mM" else _as_numbers(_with_none(column.tolist()))
@@ -111,13 +111,13 @@ def as_categories(column):
         distinct = set(values)
     except TypeError as error:
         raise TypeError(f"The argument must be a string or a number, or another hashable category: {error}.") from error
-    names = {value: None if value is None else _name_of(value) for value in distinct}
+    names = {value: None if value is None else name_of(value) for value in distinct}
     named = np.empty(len(values), dtype=object)
     named[:] = [names[value] for value in values]
     return named
 
 
-def _name_of(value):
+def name_of(value):
     """As an integer if it is one, since a gap makes floats of a column of integers."""
     is_whole = isinstance(value, Number) and value == int(value) and not isinstance(value, bool)
     return str(int(value)) if is_whole else str(value)

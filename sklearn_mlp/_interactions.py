@@ -21,6 +21,7 @@ MAX_FEATURES = 64  # whose pairs are tried: 2,016
 MAX_OUTPUTS = 8
 SHRINKAGE = 10.0  # rows without an effect that a combination is averaged with
 ROUNDING = 0.01  # between levels, in units of the smallest distance of two
+N_CODES = 2**20  # more than any feature has
 MIN_T = 4.0  # by how many standard errors a pair must help rows that it was not learned from
 
 
@@ -131,7 +132,7 @@ def tolerance(levels):
 
 def _cells(first, second):
     """A number for each combination of levels, the same in any table; -1 if one of them is unknown."""
-    return np.where((first < 0) | (second < 0), -1, first * 2**20 + second)
+    return np.where((first < 0) | (second < 0), -1, first * N_CODES + second)
 
 
 def _as_numbers(y):

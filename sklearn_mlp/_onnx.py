@@ -1,7 +1,7 @@
-"""The converters of both estimators, registered with skl2onnx by the import of this module."""
+"""The converters of all estimators, registered with skl2onnx by the import of this module."""
 
 from copy import copy
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import skl2onnx
@@ -26,9 +26,11 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from sklearn_mlp._onnx_tabular import encoded_columns, types_of_columns
 from sklearn_mlp.classifier import MLPClassifier
 from sklearn_mlp.devices.cpu import NORM_EPSILON
 from sklearn_mlp.regressor import MLPRegressor
+from sklearn_mlp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
 # By the kind of NumPy's dtype.
 LABELS = {
@@ -41,15 +43,37 @@ LABELS = {
 }
 # In these, estimators transform, except in the last step of a pipeline that predicts.
 CONTAINERS = {Pipeline: "steps", FeatureUnion: "transformer_list", ColumnTransformer: "transformers_"}
+CLASSIFIERS = MLPClassifier, TabularMLPClassifier
+TABULAR = TabularMLPClassifier, TabularMLPRegressor
 
 
 def convert(estimator, X_sample):
     """The ONNX model of an estimator, which may contain ours."""
-    options = {MLPClassifier: {"zipmap": False}}
+    options = {kind: {"zipmap": False} for kind in CLASSIFIERS}
     if is_classifier(estimator):
         options[id(estimator)] = {"zipmap": False}
         _check_labels(estimator)
-    return skl2onnx.to_onnx(estimator, X_sample, options=options)
+    if not isinstance(_last_step(estimator), TABULAR):
+        return skl2onnx.to_onnx(estimator, X_sample, options=options)
+    types = types_of_columns(X_sample)
+    model = skl2onnx.to_onnx(estimator, initial_types=types, options=options)
+    _rename_inputs(model.graph, [name for name, _ in types])
+    return model
+
+
+def _rename_inputs(graph, names):
+    """skl2onnx replaces spaces and other characters in the names of columns."""
+    taken = {constant.name for constant in graph.initializer}.union(*(node.output for node in graph.node))
+    pairs = zip(graph.input, names, strict=True)
+    new = {variable.name: variable.name if name in taken else name for variable, name in pairs}
+    for variable in graph.input:
+        variable.name = new[variable.name]
+    for node in graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+
+
+def _last_step(estimator):
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
 # -- networks ----------------------------------------------------------------------------------------------------------
@@ -63,22 +87,22 @@ class HiddenLayer(BaseEstimator):
 
 
 def _set_types(operator):
-    mlp = operator.raw_operator
+    estimator = operator.raw_operator
     n_rows = operator.inputs[0].get_first_dimension()
-    numbers = FloatTensorType if _dtype(operator, mlp) == np.float32 else DoubleTensorType
-    if not is_classifier(mlp):
-        operator.outputs[0].type = numbers([n_rows, mlp.n_outputs_])
+    numbers = FloatTensorType if _dtype(operator, estimator) == np.float32 else DoubleTensorType
+    if not is_classifier(estimator):
+        operator.outputs[0].type = numbers([n_rows, estimator.n_outputs_])
         return
     label, probability = operator.outputs
-    if isinstance(mlp.classes_, list):
-        _, type_of_label = _labels_for_onnx(operator.scope_inst, mlp, mlp.classes_[0])
-        label.type = type_of_label([n_rows, len(mlp.classes_)])
+    if isinstance(estimator.classes_, list):
+        _, type_of_label = _labels_for_onnx(operator.scope_inst, estimator, estimator.classes_[0])
+        label.type = type_of_label([n_rows, len(estimator.classes_)])
         probability.type = SequenceType(numbers([n_rows, None]))
     else:
-        is_multilabel = mlp.out_activation_ == "logistic" and mlp.n_outputs_ > 1
-        _, type_of_label = _labels_for_onnx(operator.scope_inst, mlp, mlp.classes_)
-        label.type = type_of_label([n_rows, mlp.n_outputs_] if is_multilabel else [n_rows])
-        probability.type = numbers([n_rows, len(mlp.classes_)])
+        is_multilabel = _networks(estimator)[0].out_activation_ == "logistic" and estimator.n_outputs_ > 1
+        _, type_of_label = _labels_for_onnx(operator.scope_inst, estimator, estimator.classes_)
+        label.type = type_of_label([n_rows, estimator.n_outputs_] if is_multilabel else [n_rows])
+        probability.type = numbers([n_rows, len(estimator.classes_)])
 
 
 def _set_type_of_hidden(operator):
@@ -87,18 +111,25 @@ def _set_type_of_hidden(operator):
     operator.outputs[0].type = numbers([operator.inputs[0].get_first_dimension(), len(mlp.coefs_[-1])])
 
 
-def _dtype(operator, mlp):
-    """Single precision if X has it, as the outputs of most other converters do; else the network's."""
-    of_X = operator.inputs[0].type
-    return np.dtype(np.float32) if isinstance(of_X, FloatTensorType) else mlp.coefs_[0].dtype
+def _networks(estimator):
+    return estimator.estimators_ if isinstance(estimator, TABULAR) else [estimator]
+
+
+def _dtype(operator, estimator):
+    """Single precision if X has it, as the outputs of most other converters do; else, or for a table, the network's."""
+    is_single = isinstance(operator.inputs[0].type, FloatTensorType) and not isinstance(estimator, TABULAR)
+    return np.dtype(np.float32) if is_single else _networks(estimator)[0].coefs_[0].dtype
 
 
 def _convert(scope, operator, container):
-    mlp = operator.raw_operator
-    o = _Operators(container.target_opset, _dtype(operator, mlp))
-    A = _last_hidden(o, mlp, operator.inputs)
-    Z = o.Add(o.MatMul(A, o.number(mlp.coefs_[-1])), o.number(mlp.intercepts_[-1]))
-    results = _labels_and_probabilities(o, operator, Z) if is_classifier(mlp) else [_targets(o, mlp, Z)]
+    estimator = operator.raw_operator
+    o = _Operators(container.target_opset, _dtype(operator, estimator))
+    if isinstance(estimator, TABULAR):
+        X = encoded_columns(o, estimator, operator.inputs)
+    else:
+        X = _one_input(o, operator.inputs)
+    decode = _labels_and_probabilities if is_classifier(estimator) else _targets
+    results = decode(o, operator, _mean_output(o, _networks(estimator), X))
     for result, variable in zip(results, operator.outputs, strict=True):
         o.Identity(result, output_names=[variable.full_name]).add_to(scope, container)
 
@@ -106,13 +137,16 @@ def _convert(scope, operator, container):
 def _convert_hidden(scope, operator, container):
     mlp = operator.raw_operator.mlp
     o = _Operators(container.target_opset, _dtype(operator, mlp))
-    A = _last_hidden(o, mlp, operator.inputs)
+    A = _last_hidden(o, mlp, _one_input(o, operator.inputs))
     o.Identity(A, output_names=[operator.outputs[0].full_name]).add_to(scope, container)
 
 
-def _last_hidden(o, mlp, inputs):
+def _one_input(o, inputs):
     inputs = [o.cast(variable) for variable in inputs]
-    A = inputs[0] if len(inputs) == 1 else o.Concat(*inputs, axis=1)
+    return inputs[0] if len(inputs) == 1 else o.Concat(*inputs, axis=1)
+
+
+def _last_hidden(o, mlp, A):
     statistics = list(zip(mlp.running_means_, mlp.running_variances_, strict=True))
     for i, block in enumerate(mlp._model.blocks[:-1]):
         Z = o.MatMul(A, o.number(mlp.coefs_[i]))
@@ -128,34 +162,43 @@ def _last_hidden(o, mlp, inputs):
     return A
 
 
-def _targets(o, mlp, Z):
-    if mlp.out_activation_ == "exp":
-        return o.Exp(Z)
-    if mlp.out_activation_ == "logistic":
-        return o.Sigmoid(Z)
-    if mlp._model.task.levels is not None:
-        return o.TopK(Z, o.whole([mlp.n_outputs_]), largest=0)[0]
-    return Z
+def _output(o, mlp, X):
+    """The output of a network, in the parts that its task has."""
+    Z = o.Add(o.MatMul(_last_hidden(o, mlp, X), o.number(mlp.coefs_[-1])), o.number(mlp.intercepts_[-1]))
+    columns = mlp._model.task.columns
+    parts = [o.Slice(Z, *(o.whole([n]) for n in (part.start, part.stop, 1))) for part in columns] or [Z]
+    functions = {"exp": o.Exp, "logistic": o.Sigmoid, "softmax": partial(o.Softmax, axis=1)}
+    return [functions.get(mlp.out_activation_, lambda Z: Z)(part) for part in parts]
 
 
-def _labels_and_probabilities(o, operator, Z):
-    mlp = operator.raw_operator
-    if isinstance(mlp.classes_, list):
-        parts = [o.Slice(Z, *(o.whole([n]) for n in (part.start, part.stop, 1))) for part in mlp._model.task.columns]
-        probabilities = [o.Softmax(part, axis=1) for part in parts]
-        pairs = zip(mlp.classes_, probabilities, strict=True)
+def _mean_output(o, networks, X):
+    """The mean of the networks' outputs, in parts."""
+    parts = zip(*(_output(o, mlp, X) for mlp in networks), strict=True)
+    if len(networks) == 1:
+        return [part for (part,) in parts]
+    return [o.Div(reduce(o.Add, of_networks), o.number(len(networks))) for of_networks in parts]
+
+
+def _targets(o, operator, parts):
+    estimator, (output,) = operator.raw_operator, parts
+    if _networks(estimator)[0]._model.task.levels is not None:
+        output = o.TopK(output, o.whole([estimator.n_outputs_]), largest=0)[0]
+    return (output,)
+
+
+def _labels_and_probabilities(o, operator, parts):
+    estimator = operator.raw_operator
+    if isinstance(estimator.classes_, list):
+        pairs = zip(estimator.classes_, parts, strict=True)
         labels = [_most_probable(o, operator, *pair, keepdims=1) for pair in pairs]
-        return o.Concat(*labels, axis=1), o.SequenceConstruct(*probabilities)
-    if mlp.out_activation_ == "softmax":
-        probability = o.Softmax(Z, axis=1)
-    elif mlp.n_outputs_ > 1:
-        probability = o.Sigmoid(Z)
-        return o.Cast(o.Greater(probability, o.number(0.5)), to=TensorProto.INT64), probability
-    else:
-        positive = o.Sigmoid(Z)
-        negative = o.Sub(o.number(1), positive)
-        probability = o.Concat(negative, positive, axis=1) if len(mlp.classes_) == 2 else o.Add(negative, positive)
-    return _most_probable(o, operator, mlp.classes_, probability, keepdims=0), probability
+        return o.Concat(*labels, axis=1), o.SequenceConstruct(*parts)
+    (probability,) = parts
+    if _networks(estimator)[0].out_activation_ == "logistic":
+        if estimator.n_outputs_ > 1:
+            return o.Cast(o.Greater(probability, o.number(0.5)), to=TensorProto.INT64), probability
+        both = o.Sub(o.number(1), probability), probability
+        probability = o.Concat(*both, axis=1) if len(estimator.classes_) == 2 else o.Add(*both)
+    return _most_probable(o, operator, estimator.classes_, probability, keepdims=0), probability
 
 
 def _most_probable(o, operator, classes, probability, keepdims):
@@ -184,8 +227,8 @@ def _labels_for_onnx(scope, mlp, classes):
 
 def _check_labels(estimator):
     """Raise ValueError for labels that converters of skl2onnx would change: some of them have int32 for all numbers."""
-    estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if isinstance(estimator, MLPClassifier):
+    estimator = _last_step(estimator)
+    if isinstance(estimator, CLASSIFIERS):
         return
     for classes in _columns(getattr(estimator, "classes_", [])):
         if classes.dtype.kind in "iuf":
@@ -264,8 +307,10 @@ def _convert_pipeline(scope, operator, container):
 def _register():
     options = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [True, False]}
     register = skl2onnx.update_registered_converter
-    register(MLPClassifier, "SklearnMlpMLPClassifier", _set_types, _convert, parser=_parse_classifier, options=options)
-    register(MLPRegressor, "SklearnMlpMLPRegressor", _set_types, _convert)
+    for kind in CLASSIFIERS:
+        register(kind, f"SklearnMlp{kind.__name__}", _set_types, _convert, parser=_parse_classifier, options=options)
+    for kind in (MLPRegressor, TabularMLPRegressor):
+        register(kind, f"SklearnMlp{kind.__name__}", _set_types, _convert)
     register(HiddenLayer, "SklearnMlpHiddenLayer", _set_type_of_hidden, _convert_hidden)
     for kind in CONTAINERS:
         update_registered_parser(kind, _container_parser(sklearn_parsers_map[kind]))

@@ -8,6 +8,8 @@ from contextlib import suppress
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mlp.tabular import TabularMLPClassifier, TabularMLPRegressor
+
 with suppress(ImportError):
     import sklearn_mlp._onnx  # noqa: F401
 
@@ -24,13 +26,13 @@ def to_onnx(estimator, X_sample):
     Parameters
     ----------
     estimator : estimator
-        The fitted estimator. Estimators other than `MLPClassifier` and `MLPRegressor` are converted by skl2onnx, which
-        must support them.
+        The fitted estimator. Those that are not of this package are converted by skl2onnx, which must support them.
+        The model of a `TabularMLPClassifier` or `TabularMLPRegressor` has the encoder and all networks.
 
     X_sample : array-like of shape (n_samples, n_features)
         Sample input; only its types and columns are used. An array gives the model a single input 'X' with any number
-        of rows; a data frame gives one input per column. float32 gives a model in single precision, which is usual for
-        ONNX.
+        of rows; a data frame gives one input per column, of shape (n_samples, 1). float32 gives a model in single
+        precision, which is usual for ONNX. For estimators for tables, see the notes.
 
     Returns
     -------
@@ -44,7 +46,8 @@ def to_onnx(estimator, X_sample):
     ImportError
         If skl2onnx is not installed: ``pip install 'sklearn_mlp[onnx]'``.
     ValueError
-        If ONNX has no type for the labels, such as dates, or integers from 2**63 on.
+        If ONNX has no type for the labels, such as dates, or integers from 2**63 on. For an estimator for tables, if
+        `X_sample` has other columns than the training data, or strings in a feature that is a number.
 
     See Also
     --------
@@ -52,9 +55,23 @@ def to_onnx(estimator, X_sample):
 
     Notes
     -----
-    The import of `sklearn_mlp.export` registers both estimators with skl2onnx. ``skl2onnx.to_onnx``, with the options
+    The import of `sklearn_mlp.export` registers the estimators with skl2onnx. ``skl2onnx.to_onnx``, with the options
     'zipmap', 'nocl' and 'output_class_labels' of its own MLPClassifier, converts them from then on; this function calls
     it without ZipMap.
+
+    The model of an estimator for tables, also as the last step of a pipeline, computes in the precision of its
+    networks: single, or double after a fit to at most as many rows as a batch has. For a data frame of pandas or
+    Polars, or a PyArrow table, it has an input for each column, in the order and with the name of the column. (A column
+    with the name of an output, such as 'label', becomes 'label1'.) `X_sample` should be the training data, so that the
+    types allow for its gaps:
+
+    - Columns of float32 and float64 become inputs of this type; NaN is a gap.
+    - Integers become int64, or float64 if there are gaps.
+    - Booleans become bool, or the strings 'True' and 'False' if there are gaps.
+    - Other columns become strings, of which the empty string is a gap. That includes categories that are numbers: 3
+      and 3.0 are '3'.
+
+    Categories that the training data do not have are treated as in `predict`.
 
     Examples
     --------
@@ -84,7 +101,7 @@ def to_torch(estimator):
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        The fitted estimator.
+        The fitted estimator; also one of the `estimators_` of an estimator for tables.
 
     Returns
     -------
@@ -97,6 +114,8 @@ def to_torch(estimator):
     ------
     ImportError
         If PyTorch is not installed.
+    TypeError
+        If the estimator is a `TabularMLPClassifier` or `TabularMLPRegressor`, which have several networks.
 
     See Also
     --------
@@ -111,6 +130,12 @@ def to_torch(estimator):
     >>> module = to_torch(clf)  # doctest: +SKIP
     """
     check_is_fitted(estimator)
+    if isinstance(estimator, (TabularMLPClassifier, TabularMLPRegressor)):
+        raise TypeError(
+            f"to_torch converts a single network, but {type(estimator).__name__} has several, and an encoder. Convert "
+            "one of them by to_torch(estimator.estimators_[0]), which takes estimator.encoder_.transform(X), or all by "
+            "to_onnx."
+        )
     import torch
     from torch import nn
 
