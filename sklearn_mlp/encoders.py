@@ -494,7 +494,8 @@ def _quantiles(values, levels, sample_weight=None):
     """
     order = np.argsort(values)
     weight = np.arange(1, len(values) + 1) if sample_weight is None else np.cumsum(sample_weight[order])
-    index = np.searchsorted(weight, np.multiply(levels, weight[-1]))
+    # The sums of weights are rounded.
+    index = np.searchsorted(weight, (1 - 1e-10) * np.multiply(levels, weight[-1]))
     return values[order[index]]
 
 
