@@ -208,7 +208,7 @@ def test_multilabel_and_multiclass_multioutput():
     assert [classes.tolist() for classes in clf.classes_] == [sorted(set(column)) for column in words.T]
     for probabilities in (clf.predict_proba(X), clf.oof_prediction_):
         assert [each.shape for each in probabilities] == [(200, 2), (200, 4), (200, 2)]
-    assert clf.score(X, words) == np.mean((clf.predict(X) == words).all(axis=1)) > 0.5
+    assert clf.score(X, words) == np.mean((clf.predict(X) == words).all(axis=1)) > 0.3
 
 
 # -- targets -----------------------------------------------------------------------------------------------------------
