@@ -46,13 +46,16 @@ def solver_is_stochastic(estimator):
 def interruptible(fit):
     """Decorate a `fit` so that an interrupt after the new model is in place is a warning."""
 
+    def model(estimator):
+        return vars(estimator).get("_model", vars(estimator).get("estimators_"))
+
     @wraps(fit)
     def until_interrupted(self, *args, **kwargs):
-        before = vars(self).get("_model")
+        before = model(self)
         try:
             return fit(self, *args, **kwargs)
         except KeyboardInterrupt:
-            if vars(self).get("_model") is before or is_nested():
+            if model(self) is before or is_nested():
                 raise
             warn("Training interrupted by user.")
             return self

@@ -131,14 +131,19 @@ class EnsembleFit:
             root and root.subcontext("member", task_id=k, max_subtasks=member.network.max_iter)
             for k, member in enumerate(self.members)
         ]
-        interrupted = False
+        futures = []
         with one_blas_thread(), ThreadPoolExecutor(self.n_threads) as pool:
-            futures = [pool.submit(self._train, k, context, data) for k, context in enumerate(contexts)]
             try:
-                wait(futures, return_when="FIRST_EXCEPTION")
+                for k, context in enumerate(contexts):
+                    futures.append(pool.submit(self._train, k, context, data))
+                _wait_for_all_or_an_error(futures)
             except KeyboardInterrupt:
-                interrupted = True
-            self.stop.set()  # unless all have ended, an error or an interrupt ends them
+                self.stop.set()
+                wait(futures)
+                if not self.trained:
+                    raise
+                keep_what_is_trained()
+            self.stop.set()  # unless all have ended, an error ends them
         for future in futures:
             future.result()  # raises what has ended a member
         n_diverged = sum(not isfinite(network.loss_) for network in self.trained.values())
@@ -148,8 +153,6 @@ class EnsembleFit:
                 "of the best epoch. Decrease learning_rate_init.",
                 ConvergenceWarning,
             )
-        if interrupted:
-            keep_what_is_trained()
         return [self.members[k] for k in sorted(self.trained)]
 
     def _train(self, k, context, data):
@@ -192,6 +195,14 @@ class EnsembleFit:
         losses = network.validation_loss_curve_
         loss = f"validation loss {min(losses):.6g}" if losses else f"loss {network.loss_:.6g}"
         print(f"Member {k + 1} of {len(self.members)}: {network.n_iter_} epochs, {loss}")
+
+
+def _wait_for_all_or_an_error(futures):
+    """Wait with a timeout: some libraries, such as Polars, handle interrupts so that other waits do not end."""
+    while True:
+        done, running = wait(futures, timeout=0.1, return_when="FIRST_EXCEPTION")
+        if not running or any(future.exception() for future in done):
+            return
 
 
 def n_threads(n_jobs, device):

@@ -170,7 +170,7 @@ class TimeLimit:
         """Do nothing."""
 
     def on_fit_task_end(self, estimator, context):
-        fit = context if hasattr(context, "began") else context.parent
+        fit = next(task for task in _lineage(context) if hasattr(task, "began"))
         return monotonic() - fit.began >= self.seconds
 
     def teardown(self, estimator, context):

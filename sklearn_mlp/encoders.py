@@ -499,7 +499,8 @@ def _distribution(column, sample_weight):
 
 def _quantiles(values, up_to, levels):
     """The smallest of the values of a distribution that have a share of `levels` of the weight up to them."""
-    return values[np.searchsorted(up_to, np.multiply(levels, up_to[-1]))]
+    share_of_all = (1 - 1e-10) * up_to[-1]  # the sums of weights are rounded
+    return values[np.searchsorted(up_to, np.multiply(levels, share_of_all))]
 
 
 def _names_of_bins(names, edges):

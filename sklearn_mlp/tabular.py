@@ -152,6 +152,7 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
         random_state = check_random_state(self.random_state)
         members = self._members(network, training_set, validation_set, groups, device, random_state)
         of_X = {name: vars(self)[name] for name in ("n_features_in_", "feature_names_in_") if name in vars(self)}
+        vars(encoder).update(of_X)
 
         def fitted(networks):
             task = training_set.task

@@ -54,9 +54,10 @@ def each_device(request, monkeypatch):
         request.getfixturevalue("cupy")
     device = resolve_device(request.param)
     if request.param == "cuda":
-        monkeypatch.setattr(
-            "sklearn_mlp._base.resolve_device", lambda name: device if name == "cpu" else resolve_device(name)
-        )
+        for module in ("_base", "tabular"):
+            monkeypatch.setattr(
+                f"sklearn_mlp.{module}.resolve_device", lambda name: device if name == "cpu" else resolve_device(name)
+            )
     return device
 
 

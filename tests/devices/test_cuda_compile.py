@@ -17,7 +17,7 @@ import pytest
 from scipy.sparse import csr_array
 
 import sklearn_mlp
-from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPRegressor
 from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.losses import REGRESSION_LOSSES
 from sklearn_mlp.core.optimizers import SOLVERS
@@ -72,6 +72,8 @@ def calls(cupy, monkeypatch):
                 MLPClassifier(**common, dtype=dtype, **params).fit(X, y)
         for loss in REGRESSION_LOSSES:
             MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, (labels + 1) / 3).predict(X)
+    for batch_size in (7, 30):  # in float32, and as a single batch in float64
+        TabularMLPRegressor(device="cuda", hidden_layer_sizes=(3,), max_iter=1, batch_size=batch_size).fit(X, X[:, 0])
     unique = {json.dumps(call): call for call in cupy.cuda.calls}
     return list(unique.values())
 

@@ -1,10 +1,14 @@
 """Ctrl-C: a fit that the user has called ends with the model so far, and one within a search with the search."""
 
 import copy
+import signal
 import sys
+import threading
+import time
 import warnings
 
 import numpy as np
+import polars  # noqa: F401 - with its handler of interrupts, waits without a timeout do not end
 import pytest
 import sklearn.base
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -14,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
-from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -137,3 +141,89 @@ def test_at_the_end_of_a_fit_it_is_too_late(method):
         assert has[0] == has[1]
         outcomes.add(is_new)
     assert outcomes == {True, False}
+
+
+# -- several networks --------------------------------------------------------------------------------------------------
+
+needs_pthreads = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signal.pthread_kill")
+ENSEMBLE = {"n_members": 3, "hidden_layer_sizes": (5,), "max_iter": 10_000, "random_state": 0}
+
+
+class Interrupt:
+    """Interrupts the main thread at a hook of a task, as Ctrl-C does, once it waits, and waits for it to react."""
+
+    def __init__(self, hook, task_name, task_id):
+        self.moment = hook, task_name, task_id
+
+    def setup(self, estimator, context): ...
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context):
+        self._reach("begin", context)
+
+    def on_fit_task_end(self, estimator, context):
+        self._reach("end", context)
+
+    def _reach(self, hook, context):
+        if (hook, context.task_name, context.task_id) == self.moment:
+            self.moment = None
+            time.sleep(0.1)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.2)
+
+
+@needs_pthreads
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("moment", [("begin", "epoch", 0), ("end", "epoch", 3)], ids=str)
+@pytest.mark.parametrize("estimator", [TabularMLPClassifier, TabularMLPRegressor])
+def test_an_ensemble_is_the_networks_so_far(estimator, moment, n_jobs):
+    model = estimator(**ENSEMBLE, n_jobs=n_jobs).set_callbacks(Interrupt(*moment))
+    with pytest.warns(UserWarning, match="interrupted by user") as record:
+        model.fit(X, y)
+    assert len(record) == 1
+    assert record[0].filename == __file__
+    assert 1 <= len(model.estimators_) <= n_jobs
+    assert max(network.n_iter_ for network in model.estimators_) < 10_000
+    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.oof_score_)
+
+
+@needs_pthreads
+def test_networks_that_have_been_trained_are_kept_and_others_are_not_begun():
+    reg = TabularMLPRegressor(**ENSEMBLE | {"max_iter": 20}, n_jobs=1).set_callbacks(Interrupt("begin", "member", 1))
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        reg.fit(X, y)
+    assert [network.n_iter_ for network in reg.estimators_] == [20, 1]
+
+
+@needs_pthreads
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda clf: GridSearchCV(clf, {"weight_decay": [0.1, 0.2]}, error_score="raise").fit(X, y),
+        lambda clf: make_pipeline(StandardScaler(), clf).fit(X, y),
+        lambda clf: Wrapper(clf).fit(X, y),
+    ],
+    ids=["search", "pipeline", "another library"],
+)
+def test_it_ends_what_has_called_the_fit_of_an_ensemble(fit):
+    clf = TabularMLPClassifier(**ENSEMBLE).set_callbacks(Interrupt("end", "epoch", 1))
+    with pytest.raises(KeyboardInterrupt):
+        fit(clf)
+    assert not hasattr(clf, "estimators_")
+
+
+@needs_pthreads
+def test_once_the_ensemble_is_in_place_it_is_too_late():
+    clf = TabularMLPClassifier(**ENSEMBLE | {"max_iter": 5}).set_callbacks(Interrupt("end", "fit", 0))
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        clf.fit(X, y)
+    assert len(clf.estimators_) == 3
+
+
+@needs_pthreads
+def test_an_interrupt_before_training_leaves_the_ensemble_as_it_was():
+    clf = TabularMLPClassifier(**ENSEMBLE).set_callbacks(Interrupt("begin", "fit", 0))
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, y)
+    assert not hasattr(clf, "estimators_")

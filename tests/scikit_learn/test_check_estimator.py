@@ -5,7 +5,7 @@ from dataclasses import is_dataclass
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 
 pytestmark = pytest.mark.usefixtures("each_device")
 
@@ -24,7 +24,20 @@ def test_check_estimator(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+@parametrize_with_checks(
+    [estimator(n_members=2, max_iter=30) for estimator in (TabularMLPClassifier, TabularMLPRegressor)]
+)
+def test_check_estimator_for_tables(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([TabularMLPClassifier(), TabularMLPRegressor()])
+def test_check_estimator_for_tables_with_defaults(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor])
 def test_an_estimator_is_more_than_its_parameters(estimator):
     # Dask hashes a dataclass by its fields only, and would mistake one fitted model for another.
     assert not is_dataclass(estimator)
