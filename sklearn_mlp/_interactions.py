@@ -68,14 +68,16 @@ def find_interactions(table, n_numbers, X_encoded, y, sample_weight, max_interac
         return []
     levels = [_levels(column) if j < n_numbers else None for j, column in enumerate(table.T)]
     rows = np.random.RandomState(0).permutation(len(table))[:MAX_ROWS]
-    weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows] / sample_weight[rows].mean()
-    residual = _residual(X_encoded(rows), _as_numbers(y)[rows], weight)
     # The levels of each discrete feature from 0, with that of unknown values.
     of_feature = {
         j: 1 + _level(table[rows, j], of_column)
         for j, of_column in enumerate(levels)
         if of_column is None or 1 < len(of_column) <= MAX_LEVELS
     }
+    if len(of_feature) < 2:
+        return []
+    weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows] / sample_weight[rows].mean()
+    residual = _residual(X_encoded(rows), _as_numbers(y)[rows], weight)
     if len(of_feature) > MAX_FEATURES:
         helpful = sorted(of_feature, key=lambda j: _help(of_feature[j], residual, weight)[0], reverse=True)
         of_feature = {j: of_feature[j] for j in sorted(helpful[:MAX_FEATURES])}
