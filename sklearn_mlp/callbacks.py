@@ -170,8 +170,10 @@ class TimeLimit:
         """Do nothing."""
 
     def on_fit_task_end(self, estimator, context):
-        fit = context if hasattr(context, "began") else context.parent
-        return monotonic() - fit.began >= self.seconds
+        # An epoch is a task of the fit, or of a member of an ensemble.
+        while not hasattr(context, "began"):
+            context = context.parent
+        return monotonic() - context.began >= self.seconds
 
     def teardown(self, estimator, context):
         """Do nothing."""
