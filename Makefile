@@ -9,8 +9,9 @@ INSTALLED = $(VENV)/.installed-$(1)
 
 .PHONY: demo test test-slow test-oldest test-gpu cuda-check check docs bench clean
 
-demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits
+demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits; then a table with categories and gaps
 	$(BIN)/python examples/digits_grid_search.py
+	$(BIN)/python examples/raw_table.py
 
 test: $(call INSTALLED,test)  ## the fast suite, in about five minutes
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -244,8 +244,12 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
             table = snapshot.encoder_._table(read_columns(snapshot, X, reset=False))
         X = EncodedTable(table, snapshot.encoder_._encoding())
         threads = n_threads(joblib.cpu_count() if self.n_jobs == -1 else self.n_jobs, device)
-        output = outputs(device, snapshot.estimators_, X, threads).mean(axis=0, dtype=np.float64)
-        return decode(snapshot.estimators_[0]._model.task, output, device)
+        networks = snapshot.estimators_
+        output = outputs(device, networks, X, threads).mean(axis=0, dtype=np.float64)
+        if is_classifier(self):
+            # Probabilities add up to 1 in the precision of their dtype, which log_loss checks.
+            output = output.astype(networks[0].dtype, copy=False)
+        return decode(networks[0]._model.task, output, device)
 
     def _score(self, X, y, sample_weight):
         device = resolve_device(self.device)
@@ -611,5 +615,10 @@ def _out_of_fold(members, training_set, device, merged, kept):
     )
     in_all = np.full((kept[-1] + 1, task.n_outputs), np.nan)
     in_all[kept] = output if merged is None else output[merged.inverse]
-    prediction = task.decode(in_all, device) if is_regressor(members[0].network) else task.probability(in_all)
+    network = members[0].network
+    prediction = (
+        task.decode(in_all, device)
+        if is_regressor(network)
+        else task.probability(in_all.astype(network.dtype, copy=False))
+    )
     return {"oof_prediction_": prediction, "oof_score_": float(score)}
