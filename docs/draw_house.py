@@ -28,7 +28,7 @@ FLOORS = (
         "tables: encoders, ensembles",
         "tab:red",
         "scikit-learn, narwhals",
-        (("tabular", "encoders"), ("_ensemble", "_columns", "_interactions")),
+        (("tabular", "encoders", "_tabular_fit"), ("_ensemble", "_columns", "_interactions")),
     ),
     (
         "the estimators: parameters and methods",

@@ -63,6 +63,13 @@ def interruptible(fit):
     return until_interrupted
 
 
+def shallow_copy(estimator):
+    """A copy that what other threads set on the estimator does not reach."""
+    copied = object.__new__(type(estimator))
+    vars(copied).update(vars(estimator))
+    return copied
+
+
 class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters, ABC):
     """Multi-layer perceptron; a subclass finds the task and the loss for y."""
 
@@ -84,7 +91,7 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         # What is not finite is reported once, by an error or a warning that says what to do, not by NumPy in each step.
         with device.active(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
-                snapshot = self._snapshot()
+                snapshot = shallow_copy(self)
                 training_set = read_training_set(snapshot, device, arrays, known_classes, incremental, resume_from)
                 fit = Fit(snapshot, device, training_set, tasks, incremental=incremental, resume_from=resume_from)
                 fit.read_validation_set(arrays)
@@ -112,12 +119,6 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         vars(self).update(set_by_scorers | dict.fromkeys(gone) | fitted)
         for name in gone:
             vars(self).pop(name, None)
-
-    def _snapshot(self):
-        """Shallow copy: what other threads set on the estimator does not reach it."""
-        other = object.__new__(type(self))
-        vars(other).update(vars(self))
-        return other
 
     def _validate_changed_params(self):
         # To validate 40 parameters takes longer than to train on a small batch: it is done when one of them changes.
@@ -181,7 +182,7 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         The output is of shape (n_samples, n_outputs), probabilities or expected values, or with `hidden` that of the
         last hidden layer; it is where X is.
         """
-        snapshot = self._snapshot()
+        snapshot = shallow_copy(self)
         model = vars(snapshot).get("_model")
         if model is None:
             check_is_fitted(snapshot, "_model")  # raises; a tenth of the time of predicting for one row
@@ -202,7 +203,7 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _score(self, X, y, sample_weight):
         """The score of the task, by metrics of scikit-learn in main memory."""
         device = resolve_device(self.device)
-        snapshot = self._snapshot()  # another thread may fit in between
+        snapshot = shallow_copy(self)  # another thread may fit in between
         with device.active():
             prediction = to_host(snapshot.predict(X), device)
             y, sample_weight = self._read("y", y, device), read_array("sample_weight", sample_weight, device)

@@ -301,20 +301,21 @@ n_members : int, default=8
 hidden_layer_sizes : array-like of int of shape (n_hidden_layers,), default=(256, 256)
     The number of neurons in each hidden layer of a network.
 
-max_iter : int, default=64
-    Maximum number of epochs. The learning rate falls to 0 over all of them along a half cosine. Training stops when
-    the validation loss has not improved for a quarter of them, at least 16, and the weights of the best epoch are
-    kept.
+max_iter : int or 'auto', default='auto'
+    Maximum number of epochs; 'auto' is 64, and less from 100,000 rows on, down to 16. The learning rate falls to 0 over
+    all of them along a half cosine. Training stops when the validation loss has not improved for a quarter of them, at
+    least 16, and the weights of the best epoch are kept.
 
 learning_rate_init : float or 'auto', default='auto'
-    The initial learning rate. 'auto' is $automatic_rate.
+    The initial learning rate. 'auto' is 0.001 for a classifier and 0.003 for a regressor.
 
 batch_size : int or 'auto', default='auto'
-    Number of samples in a mini-batch. 'auto' is $automatic_batch_size.
+    Number of samples in a mini-batch. 'auto' is 128, twice as many from 50,000 rows on, and again
+    for each 4 times as many rows, up to 1024.
 
 dropout : float, 'auto' or array-like of float of shape (n_hidden_layers,), default='auto'
-    Fraction of the outputs of the hidden layers, in [0, 1), that are set to 0 in training. 'auto' is
-    $automatic_dropout.
+    Fraction of the outputs of the hidden layers, in [0, 1), that are set to 0 in training. 'auto' is 0.3
+    with less than 3,000 rows, and 0.1 otherwise.
 
 weight_decay : float, default=0.02
     Decoupled weight decay: each step shrinks the weights by this fraction times the learning rate.
@@ -358,14 +359,14 @@ categorical_features : 'from_dtype', array-like of {bool, int, str} of shape (n_
 encoder_ : TabularEncoder
     Encodes a table as the inputs of the networks.
 
-estimators_ : list of $member
+estimators_ : list of MLPClassifier or MLPRegressor
     The fitted networks, each of which predicts from ``encoder_.transform(X)``. Their `loss_curve_`,
     `validation_loss_curve_` and `history_` are those of training.
 
 oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-    Out-of-fold predictions: for each row of X, the mean $oof of the networks that were not trained on it, and NaN if
-    there are none, as for rows of zero weight. The rows have been used to choose the number of epochs, and pairs of
-    features. Not defined with `X_val`.
+    Out-of-fold predictions (for a classifier, probabilities): for each row of X, the mean of the networks that were not
+    trained on it, and NaN if there are none, as for rows of zero weight. The rows have been used to choose the number
+    of epochs, and pairs of features. Not defined with `X_val`.
 
 oof_score_ : float
     The score of the out-of-fold predictions, weighted by `sample_weight`. Not defined with `X_val`.

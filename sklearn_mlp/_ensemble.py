@@ -7,6 +7,7 @@ from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
+from joblib import cpu_count
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
@@ -209,7 +210,9 @@ def n_threads(n_jobs, device):
     """The number of threads for the parameter `n_jobs`."""
     if device.name != "cpu":
         return 1
-    return n_blas_threads() if n_jobs is None else n_jobs
+    if n_jobs is None:
+        return n_blas_threads()
+    return cpu_count() if n_jobs == -1 else n_jobs
 
 
 def outputs(device, networks, X, n_threads):
@@ -223,3 +226,11 @@ def outputs(device, networks, X, n_threads):
         return np.array(list(map(output, networks)))
     with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
         return np.array(list(pool.map(output, networks)))
+
+
+def normalised(task, output):
+    """The mean output of networks, whose probabilities add up to 1 in their own precision, in double precision."""
+    if task.out_activation == "softmax":
+        for columns in task.columns or [slice(None)]:
+            output[:, columns] /= output[:, columns].sum(axis=1, keepdims=True)
+    return output

@@ -4,17 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from numbers import Integral, Real
-from typing import NamedTuple
 
-import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlp._base import interruptible
+from sklearn_mlp._base import interruptible, shallow_copy
 from sklearn_mlp._checks import (
     about,
     as_column,
@@ -24,19 +22,18 @@ from sklearn_mlp._checks import (
     validate_weight,
     validate_y,
 )
-from sklearn_mlp._columns import as_table, read_columns
+from sklearn_mlp._columns import read_columns
 from sklearn_mlp._docstrings import documented
-from sklearn_mlp._ensemble import EnsembleFit, Member, n_threads, outputs, split
+from sklearn_mlp._ensemble import n_threads, normalised, outputs
 from sklearn_mlp._fit import Inputs
 from sklearn_mlp._parameters import Names, ValidatesNames, declares_parameters, parameter
+from sklearn_mlp._tabular_fit import TabularFit
 from sklearn_mlp._tasks import FitTasks, callback_context
-from sklearn_mlp._training_set import TrainingSet
-from sklearn_mlp._validation_set import ValidationSet
 from sklearn_mlp.classifier import MLPClassifier, log_probability
 from sklearn_mlp.core.losses import REGRESSION_LOSSES
 from sklearn_mlp.devices import resolve_device
 from sklearn_mlp.devices.encoded import EncodedTable
-from sklearn_mlp.encoders import N_BINS, TabularEncoder
+from sklearn_mlp.encoders import N_BINS
 from sklearn_mlp.regressor import MLPRegressor
 
 __all__ = ["TabularMLPClassifier", "TabularMLPRegressor"]
@@ -55,7 +52,7 @@ class TabularParameters(ValidatesNames, BaseEstimator):
     hidden_layer_sizes: int | Sequence[int] = parameter(
         (256, 256), "array-like", Interval(Integral, 1, None, closed="left")
     )
-    max_iter: int = parameter(64, Interval(Integral, 1, None, closed="left"))
+    max_iter: int | str = parameter("auto", Names({"auto"}), Interval(Integral, 1, None, closed="left"))
     learning_rate_init: float | str = parameter("auto", Names({"auto"}), Interval(Real, 0, None, closed="neither"))
     batch_size: int | str = parameter("auto", Names({"auto"}), Interval(Integral, 1, None, closed="left"))
     dropout: float | str | Sequence[float] = parameter(
@@ -73,35 +70,36 @@ class TabularParameters(ValidatesNames, BaseEstimator):
 
 class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
     @abstractmethod
-    def _network(self, **parameters):
-        """A network with parameters of this estimator and `parameters`."""
+    def _network(self, n_rows):
+        """A network with the parameters of this estimator for so many rows."""
 
-    def _member_parameters(self, n_rows):
-        """The parameters of the networks for so many rows."""
-        is_small = n_rows < 3000
+    def _parameters_of_network(self, n_rows):
+        """The parameters that the networks of both estimators have: rules found on seven tables.
+
+        `benchmarks/tables.py` prints what they lead to.
+        """
+        doublings = int(max(0, np.emath.logn(4, n_rows / 12_500)))  # of the batch, for each 4 times as many rows
         automatic = {
             "learning_rate_init": 0.001 if is_classifier(self) else 0.003,
-            "batch_size": 128,
-            "dropout": 0.3 if is_small else 0.1,
+            "batch_size": min(128 * 2**doublings, 1024),
+            "dropout": 0.3 if n_rows < 3000 else 0.1,
+            "max_iter": int(np.clip(64 * 100_000 / n_rows, 16, 64)),
         }
-        for name, value in automatic.items():
-            given = getattr(self, name)
-            automatic[name] = value if isinstance(given, str) else given
-        return automatic | {
+        parameters = {name: getattr(self, name) for name in automatic}
+        parameters |= {name: automatic[name] for name, value in parameters.items() if isinstance(value, str)}
+        return parameters | {
             "hidden_layer_sizes": self.hidden_layer_sizes,
-            "activation": "silu",
+            "activation": "mish",
             "solver": "adamw",
             "alpha": 0.0,
             "beta_2": 0.95,
             "weight_decay": self.weight_decay,
             "learning_rate": "cosine",
-            "max_iter": self.max_iter,
-            "n_iter_no_change": max(16, self.max_iter // 4),
-            "early_stopping": True,
+            "n_iter_no_change": max(16, parameters["max_iter"] // 4),
             "scoring": "loss",
             "tol": 0.0,
             # In a single batch, precision costs nothing.
-            "dtype": "float64" if n_rows <= automatic["batch_size"] else "float32",
+            "dtype": "float64" if n_rows <= parameters["batch_size"] else "float32",
         }
 
     # -- fit -----------------------------------------------------------------------------------------------------------
@@ -111,145 +109,34 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
         device = resolve_device(self.device)
         data = inputs.X, inputs.y, inputs.sample_weight
         tasks = FitTasks(self, callback_context(self, self.n_members, sequential_subtasks=False), *data)
-        # The estimator is as it was until the fit has succeeded.
-        snapshot = object.__new__(type(self))
-        vars(snapshot).update(vars(self))
         with device.active():
             try:
-                fitted = snapshot._fit_members(inputs, groups, device, tasks, data)
+                fit = TabularFit(shallow_copy(self), device, inputs, groups, tasks, n_threads(self.n_jobs, device))
+                fitted = fit.run(data)
             finally:
                 device.release()
         gone = NOT_ALWAYS_THERE - fitted.keys()
+        # An interrupt comes before or after the update.
         vars(self).update(dict.fromkeys(gone) | fitted)
         for name in gone:
             vars(self).pop(name, None)
         tasks.end()
         return self
 
-    def _fit_members(self, inputs, groups, device, tasks, data):
-        """The fitted attributes."""
-        X, y, weight, groups, kept = self._read_rows(inputs, groups, device)
-        columns = read_columns(self, X, reset=True)
-        network = self._network(**self._member_parameters(len(y)), random_state=0)
-        encoder = TabularEncoder(
-            self.categorical_features,
-            n_bins=self.n_bins,
-            min_frequency=self.min_frequency,
-            max_interactions=self.max_interactions,
-        )
-        training_set = TrainingSet(
-            network, device, None, y, None if weight is None else weight.astype(network.dtype), np.dtype(network.dtype)
-        )
-        target = device.to_host(training_set.target)
-        table = encoder._fit_table(columns, target, weight)
-        encoding = encoder._encoding()
-        merged = None
-        if network.dtype == "float64":
-            table, merged = _merge_rows(table, training_set, device)
-            groups = None if groups is None else groups[merged.first]
-        training_set.X = EncodedTable(table, encoding)
-        validation_set = self._read_validation_set(inputs, encoder, training_set, device)
-        random_state = check_random_state(self.random_state)
-        members = self._members(network, training_set, validation_set, groups, device, random_state)
-        of_X = {name: vars(self)[name] for name in ("n_features_in_", "feature_names_in_") if name in vars(self)}
-        vars(encoder).update(of_X)
-
-        def fitted(networks):
-            task = training_set.task
-            return of_X | {
-                **({"classes_": task.classes} if is_classifier(self) else {}),
-                "encoder_": encoder,
-                "estimators_": networks,
-                "n_iter_": max(network.n_iter_ for network in networks),
-                "n_outputs_": task.n_outputs,
-                "device_": device.name,
-            }
-
-        threads = n_threads(joblib.cpu_count() if self.n_jobs == -1 else self.n_jobs, device)
-        fit = EnsembleFit(self, device, training_set, members, validation_set, threads, fitted)
-        members = fit.run(tasks.root, data)
-        attributes = fitted([member.network for member in members])
-        if validation_set is None and members[0].rows is not None:
-            attributes |= _out_of_fold(members, training_set, device, merged, kept)
-        return attributes
-
-    def _read_rows(self, inputs, groups, device):
-        """X as a table, y, weights and groups of the rows of positive weight, and where those are among all."""
-        X = as_table(to_host(read_array("X", inputs.X, device), device))
-        y = to_host(read_array("y", inputs.y, device, dates_allowed=is_classifier(self)), device)
-        with about("y"):
-            y = as_column(validate_y(self, y, device))
-        with about("X", "y"):
-            check_consistent_length(X, y)
-        n_rows = y.shape[0]
-        with about("sample_weight"):
-            weight = read_array("sample_weight", inputs.sample_weight, device)
-            weight = validate_weight(weight, n_rows, np.float64, device)
-        if groups is not None:
-            with about("groups"):
-                groups = np.asarray(groups)
-                check_consistent_length(y, groups)
-        if weight is None or weight.all():
-            return X, y, weight, groups, np.arange(n_rows)
-        kept = np.flatnonzero(weight)
-        if not kept.size:
-            raise ValueError("sample_weight is zero for all rows. Give some of them a positive weight.")
-        X, y, weight, groups = (None if each is None else _safe_indexing(each, kept) for each in (X, y, weight, groups))
-        return X, y, weight, groups, kept
-
-    def _read_validation_set(self, inputs, encoder, training_set, device):
-        if inputs.X_val is None:
-            return None
-        with about("X_val"):
-            X = to_host(read_array("X_val", inputs.X_val, device), device)
-            table = encoder._table(read_columns(self, X, reset=False))
-        y = to_host(read_array("y_val", inputs.y_val, device, dates_allowed=is_classifier(self)), device)
-        with about("y_val"):
-            y = as_column(validate_y(self, y, device))
-        with about("X_val", "y_val"):
-            check_consistent_length(table, y)
-        with about("sample_weight_val"):
-            weight = read_array("sample_weight_val", inputs.sample_weight_val, device)
-            weight = validate_weight(weight, len(table), training_set.dtype, device)
-        X = EncodedTable(table, training_set.X.encoding)
-        return ValidationSet(X, y, *training_set.encode_validation(y, weight), None)
-
-    def _members(self, network, training_set, validation_set, groups, device, random_state):
-        seeds = random_state.randint(2**31 - 1, size=self.n_members)
-        n_rows = training_set.X.shape[0]
-        if validation_set is not None or n_rows < 2:
-            splits = [(None, None)] * self.n_members
-        else:
-            strata = training_set.task.strata(device.to_host(training_set.target))
-            splits = split(self.n_members, n_rows, strata, groups, random_state)
-        members = []
-        for seed, rows in zip(seeds.tolist(), splits, strict=True):
-            member = type(network)(**network.get_params() | {"random_state": seed})
-            member.early_stopping = validation_set is not None or rows[0] is not None
-            member.n_features_in_ = training_set.X.shape[1]
-            members.append(Member(member, *rows))
-        return members
-
     # -- predict -------------------------------------------------------------------------------------------------------
 
     def _predict(self, X, decode):
         """What `decode` makes of the task, the mean output of the networks for X, and the device."""
         check_is_fitted(self, "estimators_")
-        # Another thread may fit in between.
-        snapshot = object.__new__(type(self))
-        vars(snapshot).update(vars(self))
-        device = resolve_device(self.device)
+        snapshot = shallow_copy(self)  # another thread may fit in between
+        device, networks = resolve_device(snapshot.device), snapshot.estimators_
         X = to_host(read_array("X", X, device), device)
         with about("X"):
             table = snapshot.encoder_._table(read_columns(snapshot, X, reset=False))
         X = EncodedTable(table, snapshot.encoder_._encoding())
-        threads = n_threads(joblib.cpu_count() if self.n_jobs == -1 else self.n_jobs, device)
-        networks = snapshot.estimators_
-        output = outputs(device, networks, X, threads).mean(axis=0, dtype=np.float64)
-        if is_classifier(self):
-            # Probabilities add up to 1 in the precision of their dtype, which log_loss checks.
-            output = output.astype(networks[0].dtype, copy=False)
-        return decode(networks[0]._model.task, output, device)
+        task = networks[0]._model.task
+        output = outputs(device, networks, X, n_threads(snapshot.n_jobs, device)).mean(axis=0, dtype=np.float64)
+        return decode(task, normalised(task, output), device)
 
     def _score(self, X, y, sample_weight):
         device = resolve_device(self.device)
@@ -362,8 +249,12 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
         """
         return self._fit(Inputs(X, y, sample_weight, X_val, y_val, sample_weight_val), groups)
 
-    def _network(self, **parameters):
-        return MLPClassifier(**parameters, class_weight=self.class_weight, label_smoothing=self.label_smoothing)
+    def _network(self, n_rows):
+        return MLPClassifier(
+            **self._parameters_of_network(n_rows),
+            class_weight=self.class_weight,
+            label_smoothing=self.label_smoothing,
+        )
 
     @documented
     def predict(self, X):
@@ -527,9 +418,9 @@ class TabularMLPRegressor(RegressorMixin, _TabularMLP):
         """
         return self._fit(Inputs(X, y, sample_weight, X_val, y_val, sample_weight_val), groups)
 
-    def _network(self, **parameters):
+    def _network(self, n_rows):
         return MLPRegressor(
-            **parameters,
+            **self._parameters_of_network(n_rows),
             loss=self.loss,
             huber_delta=self.huber_delta,
             quantile=self.quantile,
@@ -574,51 +465,3 @@ class TabularMLPRegressor(RegressorMixin, _TabularMLP):
             1 for perfect predictions, 0 for a constant prediction.
         """
         return self._score(X, y, sample_weight)
-
-
-class _Merged(NamedTuple):
-    """Rows merged into one: the first of each, and for each row the number of the one that it is part of."""
-
-    first: np.ndarray
-    inverse: np.ndarray
-
-
-def _merge_rows(table, training_set, device):
-    """Merge equal rows of a table and a target, with the sums of their weights, in an order of their values."""
-    target = device.to_host(training_set.target)
-    rows = np.column_stack([table.astype(np.float64), target])
-    keys = np.ascontiguousarray(rows + 0.0).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    training_set.y = _safe_indexing(training_set.y, first)
-    training_set.target = device.to_device(target[first])
-    if training_set.sample_weight is not None or len(first) < len(table):
-        training_set.sample_weight = np.bincount(inverse, training_set.sample_weight).astype(np.float64)
-    return table[first], _Merged(first, inverse)
-
-
-def _out_of_fold(members, training_set, device, merged, kept):
-    """The out-of-fold predictions and their score, as fitted attributes."""
-    X, task = training_set.X, training_set.task
-    total = np.zeros((X.shape[0], task.n_outputs))
-    n_predictions = np.zeros((X.shape[0], 1))
-    for network, _, rows in members:
-        total[rows] += outputs(device, [network], X[rows], 1)[0]
-        n_predictions[rows] += 1
-    covered = n_predictions[:, 0] > 0
-    with np.errstate(invalid="ignore"):
-        output = total / n_predictions
-    weight = training_set.sample_weight
-    score = task.score_decoded(
-        task.read(_safe_indexing(training_set.y, np.flatnonzero(covered)), device),
-        task.decode(output[covered], device),
-        None if weight is None else weight[covered],
-    )
-    in_all = np.full((kept[-1] + 1, task.n_outputs), np.nan)
-    in_all[kept] = output if merged is None else output[merged.inverse]
-    network = members[0].network
-    prediction = (
-        task.decode(in_all, device)
-        if is_regressor(network)
-        else task.probability(in_all.astype(network.dtype, copy=False))
-    )
-    return {"oof_prediction_": prediction, "oof_score_": float(score)}

@@ -120,15 +120,15 @@ def test_a_gpu_trains_the_same_model(estimator, n_rows, cupy):
 @pytest.fixture
 def splits(monkeypatch):
     """What `split` has returned, once there has been a fit."""
-    from sklearn_mlp import tabular
+    from sklearn_mlp import _tabular_fit
 
-    recorded, split = [], tabular.split
+    recorded, split = [], _tabular_fit.split
 
     def record(*args):
         recorded[:] = split(*args)
         return recorded
 
-    monkeypatch.setattr(tabular, "split", record)
+    monkeypatch.setattr(_tabular_fit, "split", record)
     return recorded
 
 
