@@ -196,6 +196,11 @@ def test_integers_stay_the_same_categories_when_a_gap_makes_them_floats():
     assert encoder.transform([[2.0], [np.nan]]).tolist() == [[0, 1], [0, 0]]
 
 
+def test_infinity_is_a_category_like_others():
+    encoder = TabularEncoder([0], min_frequency=1).fit([[1.0], [np.inf], [10**30]])
+    assert encoder.transform([[np.inf], [-np.inf], [1]]).tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+
+
 def test_rare_and_unknown_categories_share_a_column():
     X = pd.DataFrame({"word": ["a"] * 5 + ["b"] * 4 + ["c", "d"]})
     encoder = TabularEncoder(min_frequency=3).fit(X)
