@@ -189,11 +189,12 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
             with about("groups"):
                 groups = np.asarray(groups)
                 check_consistent_length(y, groups)
+        if weight is not None:
+            # By a power of 2, which rounds nothing: their unit has no effect, and float32 has them.
+            weight = np.ldexp(weight, -np.frexp(weight.max())[1])
         if weight is None or weight.all():
             return X, y, weight, groups, np.arange(n_rows)
         kept = np.flatnonzero(weight)
-        if not kept.size:
-            raise ValueError("sample_weight is zero for all rows. Give some of them a positive weight.")
         X, y, weight, groups = (None if each is None else _safe_indexing(each, kept) for each in (X, y, weight, groups))
         return X, y, weight, groups, kept
 
@@ -222,6 +223,12 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
         else:
             strata = training_set.task.strata(device.to_host(training_set.target))
             splits = split(self.n_members, n_rows, strata, groups, random_state)
+            weight = training_set.sample_weight
+            if weight is not None and not all(weight[rows].any() for pair in splits for rows in pair):
+                raise ValueError(
+                    "The weight (sample_weight times class_weight) is zero for all rows that a network is trained on, "
+                    "or validated on. Drop the rows of zero weight, or pass X_val and y_val."
+                )
         members = []
         for seed, rows in zip(seeds.tolist(), splits, strict=True):
             member = type(network)(**network.get_params() | {"random_state": seed})
