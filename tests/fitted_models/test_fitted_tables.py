@@ -143,7 +143,9 @@ def test_the_encoder_can_be_used_alone():
     assert reg.encoder_.transform(X).shape == (300, len(names))
     frame = reg.encoder_.set_output(transform="pandas").transform(X)
     assert frame.columns.tolist() == names
-    assert_allclose(np.mean([each.predict(frame.to_numpy()) for each in reg.estimators_], axis=0), outputs(reg), 1e-5)
+    assert_allclose(
+        np.mean([each.predict(frame.to_numpy()) for each in reg.estimators_], axis=0), outputs(reg), atol=1e-5
+    )
 
 
 # -- scikit-learn's tools ----------------------------------------------------------------------------------------------
