@@ -1,5 +1,6 @@
 """The columns of a table as users have it: data frames of several libraries, arrays and lists."""
 
+from math import inf
 from numbers import Number
 
 import narwhals.stable.v2 as nw
@@ -119,5 +120,5 @@ def as_categories(column):
 
 def name_of(value):
     """As an integer if it is one, since a gap makes floats of a column of integers."""
-    is_whole = isinstance(value, Number) and value == int(value) and not isinstance(value, bool)
+    is_whole = isinstance(value, Number) and abs(value) != inf and value == int(value) and not isinstance(value, bool)
     return str(int(value)) if is_whole else str(value)

@@ -73,14 +73,12 @@ class TabularFit:
         with about("X", "y"):
             check_consistent_length(X, y)
         self.n_rows = y.shape[0]
-        weight = self._read_weight("sample_weight", inputs.sample_weight, self.n_rows, np.float64)
+        weight = self._read_weight("sample_weight", inputs.sample_weight, self.n_rows)
         if groups is not None:
             with about("groups"):
                 groups = np.asarray(groups)
                 check_consistent_length(y, groups)
         self.kept = np.arange(self.n_rows) if weight is None else np.flatnonzero(weight)
-        if not self.kept.size:
-            raise ValueError("sample_weight is zero for all rows. Give some of them a positive weight.")
         arrays = X, y, weight, groups
         if len(self.kept) == self.n_rows:
             return arrays
@@ -91,9 +89,11 @@ class TabularFit:
         with about(name):
             return as_column(validate_y(self.estimator, to_host(y, self.device), self.device))
 
-    def _read_weight(self, name, weight, n_rows, dtype):
+    def _read_weight(self, name, weight, n_rows):
         with about(name):
-            return validate_weight(read_array(name, weight, self.device), n_rows, dtype, self.device)
+            weight = validate_weight(read_array(name, weight, self.device), n_rows, np.float64, self.device)
+        # By a power of 2, which rounds nothing: their unit has no effect, and float32 has them.
+        return None if weight is None else np.ldexp(weight, -np.frexp(weight.max())[1])
 
     def _read_validation_set(self, inputs):
         if inputs.X_val is None:
@@ -104,7 +104,8 @@ class TabularFit:
         y = self._read_y("y_val", inputs.y_val)
         with about("X_val", "y_val"):
             check_consistent_length(table, y)
-        weight = self._read_weight("sample_weight_val", inputs.sample_weight_val, len(table), self.training_set.dtype)
+        weight = self._read_weight("sample_weight_val", inputs.sample_weight_val, len(table))
+        weight = None if weight is None else weight.astype(self.training_set.dtype)
         X = EncodedTable(table, self.training_set.X.encoding)
         return ValidationSet(X, y, *self.training_set.encode_validation(y, weight), None)
 
@@ -167,6 +168,12 @@ class TabularFit:
         else:
             strata = self.training_set.task.strata(self.device.to_host(self.training_set.target))
             splits = split(n_members, n_rows, strata, self.groups, random_state)
+            weight = self.training_set.sample_weight
+            if weight is not None and not all(weight[rows].any() for pair in splits for rows in pair):
+                raise ValueError(
+                    "The weight (sample_weight times class_weight) is zero for all rows that a network is trained on, "
+                    "or validated on. Drop the rows of zero weight, or pass X_val and y_val."
+                )
         members = []
         for seed, (rows, rows_val) in zip(seeds.tolist(), splits, strict=True):
             parameters = self.network.get_params() | {"random_state": seed}

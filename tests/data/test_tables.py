@@ -298,7 +298,8 @@ def test_a_weight_is_a_repetition_in_a_small_table(estimator):
 @pytest.mark.parametrize("n_rows", [60, 200])
 def test_the_unit_of_weights_does_not_matter(estimator, n_rows):
     table, y = X.head(n_rows), Y[estimator][:n_rows]
-    models = [estimator(**SMALL).fit(table, y, np.full(n_rows, weight)) for weight in (1.0, 1e-3, 1e3)]
+    units = 1.0, 1e-3, 1e3, 1e-60, 1e60
+    models = [estimator(**SMALL).fit(table, y, np.full(n_rows, unit)) for unit in units]
     models.append(estimator(**SMALL).fit(table, y))
     for model in models[1:]:
         assert_allclose(outputs(model, X), outputs(models[0], X), atol=1e-3)
@@ -317,6 +318,15 @@ def test_class_weights_are_weights():
     balanced = TabularMLPClassifier(**SMALL, class_weight="balanced").fit(X, y)
     by_hand = TabularMLPClassifier(**SMALL, class_weight=counts).fit(X, y)
     assert_allclose(balanced.predict_proba(X), by_hand.predict_proba(X), rtol=1e-5)
+
+
+def test_a_single_row_with_weight_cannot_be_trained_and_validated_on():
+    alone = np.arange(200) == 3
+    message = "is zero for all rows that a network is trained on, or validated on"
+    with pytest.raises(ValueError, match=message):
+        TabularMLPClassifier(**SMALL, class_weight={True: 1, False: 0}).fit(X, alone)
+    with pytest.raises(ValueError, match=message):
+        TabularMLPRegressor(**SMALL).fit(X, TARGET, np.where(alone, 1.0, 1e-60))  # zero in float32
 
 
 def test_label_smoothing_makes_probabilities_less_sure():
