@@ -67,8 +67,8 @@ print(f"log-loss {log_loss(y_train, networks.oof_prediction_):.3f}")
 # ---------------------
 #
 # By how much the log-loss on the test set grows when the values of a feature are permuted: the mean and the standard
-# deviation of three permutations. The features are those of the frame, not the columns that they are encoded as. The
-# trees depend more on each of the amounts, and the networks more evenly on all.
+# deviation of three permutations. The features are those of the frame, not the columns that they are encoded as. Networks
+# and trees rely on the same ones.
 
 figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
 for i, (name, (model, _, test)) in enumerate(models.items()):
@@ -94,7 +94,7 @@ plt.show()
 # ---------------
 #
 # The mean probability that a loan is paid back, if all customers of a sample had the same number of years in their job,
-# or the same kind of job. Networks draw a smooth curve of the number, trees a staircase. (``classes_[1]`` is "good".)
+# or the same kind of job. Both see the same trend; the curve of the networks is smoother. (``classes_[1]`` is "good".)
 
 sample = X_test.dropna().sample(200, random_state=0).index
 how = {"response_method": "predict_proba", "method": "brute"}  # for both, and not the trees' raw scores
