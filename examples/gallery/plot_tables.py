@@ -67,8 +67,8 @@ print(f"log-loss {log_loss(y_train, networks.oof_prediction_):.3f}")
 # ---------------------
 #
 # By how much the log-loss on the test set grows when the values of a feature are permuted: the mean and the standard
-# deviation of three permutations. The features are those of the frame, not the columns that they are encoded as. Networks
-# and trees rely on the same ones.
+# deviation of three permutations. The features are those of the frame, not the columns that they are encoded as.
+# Networks and trees rely on the same ones.
 
 figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
 for i, (name, (model, _, test)) in enumerate(models.items()):
