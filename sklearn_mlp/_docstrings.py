@@ -347,7 +347,7 @@ random_state : int, RandomState instance or None, default=None
 verbose : bool or int, default=False
     Whether to print the epochs and the validation loss of each network.""",
     "categorical_features": """\
-categorical_features : 'from_dtype', array-like of {bool, int, str} of shape (n_features) or \\
+categorical_features : 'from_dtype', array-like of {bool, int, str} of shape (n_features) or \
         (n_categorical_features,), or None, default='from_dtype'
     The features that are categories; the others must be numbers.
 
