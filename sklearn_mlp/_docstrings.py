@@ -302,9 +302,10 @@ hidden_layer_sizes : array-like of int of shape (n_hidden_layers,), default=(256
     The number of neurons in each hidden layer of a network.
 
 max_iter : int or 'auto', default='auto'
-    Maximum number of epochs; 'auto' is 64, and less from 100,000 rows on, down to 16. The learning rate falls to 0 over
-    all of them along a half cosine. Training stops when the validation loss has not improved for a quarter of them, at
-    least 16, and the weights of the best epoch are kept.
+    Maximum number of epochs. 'auto' is 500,000 divided by the number of rows, at least 64 and at most 256; from 100,000
+    rows on, it falls from 64 to 16. The learning rate falls to 0 over all epochs along a half cosine. Training stops
+    when the validation loss has not improved for a quarter of them, at least 16, and the weights of the best epoch are
+    kept.
 
 learning_rate_init : float or 'auto', default='auto'
     The initial learning rate. 'auto' is 0.001 for a classifier and 0.003 for a regressor.

@@ -83,7 +83,8 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
             "learning_rate_init": 0.001 if is_classifier(self) else 0.003,
             "batch_size": min(128 * 2**doublings, 1024),
             "dropout": 0.3 if n_rows < 3000 else 0.1,
-            "max_iter": int(np.clip(64 * 100_000 / n_rows, 16, 64)),
+            # Enough steps for few rows, and few epochs for many.
+            "max_iter": int(np.clip(500_000 / n_rows, min(64, max(16, 6_400_000 / n_rows)), 256)),
         }
         parameters = {name: getattr(self, name) for name in automatic}
         parameters |= {name: automatic[name] for name, value in parameters.items() if isinstance(value, str)}
