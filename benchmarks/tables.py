@@ -111,7 +111,8 @@ def mlp(are_classes, seed, n_threads):
         (OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=3, sparse_output=False), CATEGORIES),
         (make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), NUMBERS),
     )
-    network = (MLPClassifier if are_classes else MLPRegressor)((256, 256), early_stopping=True, random_state=seed)
+    network = MLPClassifier if are_classes else MLPRegressor
+    network = network(hidden_layer_sizes=(256, 256), early_stopping=True, random_state=seed)
     model = make_pipeline(encoder, network)
     return model if are_classes else TransformedTargetRegressor(model, transformer=StandardScaler())
 
@@ -203,25 +204,33 @@ def measure(table, peer, seed, n_threads):
 
 
 def markdown(results, peers, seeds, n_threads):
-    """The means over the seeds of `results`, {table: {peer: [Result]}}."""
+    """The means over the seeds of `results`, {table: {peer: [Result]}}; times relative to those of the first peer."""
     rows = [
-        f"Score, seconds to fit, seconds to predict the test set: means of {len(seeds)} splits, {n_threads} threads.",
+        f"Score (time to fit, to predict the test set; {PEERS[peers[0]][0]}: 1): means of {len(seeds)} splits, "
+        f"{n_threads} threads.",
         "",
         f"| table | {' | '.join(PEERS[peer][0] for peer in peers)} |",
         f"|---|{'---|' * len(peers)}",
     ]
     for table, of_peers in results.items():
-        cells = []
-        for peer in peers:
-            mean = Result(*np.mean(of_peers[peer], axis=0)) if of_peers[peer] else None
-            cells.append(f"{mean.score:.4f}, {mean.fit_seconds:.1f}, {mean.predict_seconds:.2f}" if mean else "failed")
-        rows.append(f"| {table} | {' | '.join(cells)} |")
+        means = {peer: Result(*np.mean(of_peers[peer], axis=0)) for peer in peers if of_peers[peer]}
+        _, *unit = means.get(peers[0], [np.nan] * 3)
+        cells = {
+            peer: f"{mean.score:.4f} ({mean.fit_seconds / unit[0]:.2g}, {mean.predict_seconds / unit[1]:.2g})"
+            for peer, mean in means.items()
+        }
+        rows.append(f"| {table} | {' | '.join(cells.get(peer, 'failed') for peer in peers)} |")
     return "\n".join(rows) + "\n"
 
 
-def main(peers, tables, seeds, n_threads):
+def installed():
+    return [peer for peer, (_, package, _) in PEERS.items() if importlib.util.find_spec(package)]
+
+
+def main(peers, tables=(), seeds=(0, 1, 2), n_threads=None):
     """Print each result, and return all of them as a table in markdown."""
     results = {}
+    tables, n_threads = tables or TABLES, n_threads or joblib.cpu_count()
     with threadpool_limits(n_threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in tables:
@@ -244,19 +253,18 @@ def main(peers, tables, seeds, n_threads):
 
 
 if __name__ == "__main__":
-    installed = [peer for peer, (_, package, _) in PEERS.items() if importlib.util.find_spec(package)]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("peers", nargs="*", help=f"of {', '.join(PEERS)} (default: all that are installed)")
-    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=[], help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--threads", type=int, default=joblib.cpu_count(), help="default: the number of cores")
+    parser.add_argument("--threads", type=int, help="default: the number of cores")
     parser.add_argument("--output", type=Path, default="tables.md", help="file for the results (default: tables.md)")
     args = parser.parse_args()
     if unknown := set(args.peers) - set(PEERS):
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}")
-    for peer in set(args.peers) - set(installed):
+    for peer in set(args.peers) - set(installed()):
         print(f"{peer} is skipped: {PEERS[peer][1]} is not installed")
-    peers = [peer for peer in installed if peer in args.peers or not args.peers]
+    peers = [peer for peer in installed() if peer in args.peers or not args.peers]
     text = main(peers, args.tables, args.seeds, args.threads)
     args.output.write_text(text)
     print(f"\n{text}")

@@ -316,7 +316,7 @@ batch_size : int or 'auto', default='auto'
 
 dropout : float, 'auto' or array-like of float of shape (n_hidden_layers,), default='auto'
     Fraction of the outputs of the hidden layers, in [0, 1), that are set to 0 in training. 'auto' is 0.3
-    with less than 3,000 rows, and 0.1 otherwise.
+    with less than 3,000 rows, 0.1 otherwise, and 0 for quantiles.
 
 weight_decay : float, default=0.02
     Decoupled weight decay: each step shrinks the weights by this fraction times the learning rate.

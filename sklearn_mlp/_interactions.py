@@ -19,6 +19,7 @@ MIN_ROWS = 200
 MAX_LEVELS = 32  # of a number that is discrete
 MAX_FEATURES = 64  # whose pairs are tried: 2,016
 MAX_OUTPUTS = 8
+N_SWEEPS = 3
 SHRINKAGE = 10.0  # rows without an effect that a combination is averaged with
 ROUNDING = 0.01  # between levels, in units of the smallest distance of two
 N_CODES = 2**20  # more than any feature has
@@ -79,6 +80,10 @@ def find_interactions(table, n_numbers, n_encoded, X_encoded, y, sample_weight, 
     residual = _residual(X_encoded(rows), _as_numbers(y)[rows], weight)
     # The levels of each feature from 0, with that of unknown values.
     of_feature = {j: 1 + _level(table[rows, j], levels[j]) for j in discrete}
+    # The ridge regression leaves some of what features with many levels say alone: by backfitting, as above.
+    for _ in range(N_SWEEPS):
+        for of_rows in of_feature.values():
+            residual = residual - _means(of_rows, of_rows.max() + 1, residual, weight)[of_rows]
     if len(of_feature) > MAX_FEATURES:
         helpful = sorted(of_feature, key=lambda j: _help(of_feature[j], residual, weight)[0], reverse=True)
         of_feature = {j: of_feature[j] for j in sorted(helpful[:MAX_FEATURES])}

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
 
 from sklearn_mlp._checks import about, as_column, read_array, to_host, validate_weight, validate_y
 from sklearn_mlp._columns import as_table, read_columns
@@ -76,7 +76,7 @@ class TabularFit:
         weight = self._read_weight("sample_weight", inputs.sample_weight, self.n_rows)
         if groups is not None:
             with about("groups"):
-                groups = np.asarray(groups)
+                groups = np.unique(column_or_1d(groups), return_inverse=True)[1]
                 check_consistent_length(y, groups)
         self.kept = np.arange(self.n_rows) if weight is None else np.flatnonzero(weight)
         arrays = X, y, weight, groups

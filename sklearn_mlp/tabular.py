@@ -79,10 +79,12 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
         `benchmarks/tables.py` prints what they lead to.
         """
         doublings = int(max(0, np.emath.logn(4, n_rows / 12_500)))  # of the batch, for each 4 times as many rows
+        # With dropout, the intervals between quantiles are too wide: 96 % of 90 on 3,000 diamonds, 88 % without.
+        predicts_quantiles = getattr(self, "loss", None) == "quantile"
         automatic = {
             "learning_rate_init": 0.001 if is_classifier(self) else 0.003,
             "batch_size": min(128 * 2**doublings, 1024),
-            "dropout": 0.3 if n_rows < 3000 else 0.1,
+            "dropout": 0.0 if predicts_quantiles else 0.3 if n_rows < 3000 else 0.1,
             # Enough steps for few rows, and few epochs for many.
             "max_iter": int(np.clip(500_000 / n_rows, min(64, max(16, 6_400_000 / n_rows)), 256)),
         }
