@@ -7,11 +7,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 
-pytestmark = pytest.mark.usefixtures("each_device")
-
 
 # max_iter=100 is what scikit-learn checks its own MLP with, too: in 200 iterations lbfgs fits the data of one check so
 # well that probabilities reach 1.0 in floating point, and the check wants them below 1.
+@pytest.mark.usefixtures("each_device")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [
@@ -24,6 +23,7 @@ def test_check_estimator(estimator, check):
     check(estimator)
 
 
+@pytest.mark.usefixtures("each_device")
 @parametrize_with_checks(
     [estimator(n_members=2, max_iter=30) for estimator in (TabularMLPClassifier, TabularMLPRegressor)]
 )
