@@ -984,7 +984,9 @@ with threadpool_limits(1):
     clf = MLPClassifier((64, 32), batch_size=32, max_iter=60, tol=0, n_iter_no_change=np.inf, random_state=0, **params)
     print("ready", flush=True)
     clf.set_callbacks(Checkpoint(path, keep=2)).fit(X / 16, y, resume_from=path if path.exists() else None)
-np.savez(folder / "model.npz", *clf.coefs_, *clf.intercepts_, np.array(clf.loss_curve_))
+# A kill during the write leaves no half of a file.
+np.savez(folder / "written.npz", *clf.coefs_, *clf.intercepts_, np.array(clf.loss_curve_))
+(folder / "written.npz").rename(folder / "model.npz")
 """
 KILLED = [
     {"dropout": 0.2, "normalization": "batch", "ema_decay": 0.95, "early_stopping": True},
@@ -1035,7 +1037,7 @@ def kill_and_resume(n_kills, tmp_path):
             assert process.returncode in (0, -signal.SIGKILL), err
         for ours, theirs in zip(model_of(folder), model_of(undisturbed), strict=True):
             np.testing.assert_array_equal(ours, theirs, strict=True)
-    names = re.compile(r"model\.npz|run\.checkpoint(\.1|\.[0-9a-f]{32}\.tmp)?")
+    names = re.compile(r"(model|written)\.npz|run\.checkpoint(\.1|\.[0-9a-f]{32}\.tmp)?")
     assert all(map(names.fullmatch, os.listdir(folder)))
 
 
