@@ -11,18 +11,17 @@ LIBRARIES = {"sklearn_mlp", "sklearn", "joblib"}
 DECORATOR = "sklearn.base"
 
 
-_collected = ContextVar("collected", default=None)
+_is_silent = ContextVar("is_silent", default=False)
 
 
 @contextmanager
-def collected_warnings():
-    """A context whose warnings are put into a list, as those of a thread, which has no caller's line to name."""
-    messages = []
-    token = _collected.set(messages)
+def no_warnings():
+    """A context, of one thread, in which `warn` does nothing."""
+    token = _is_silent.set(True)
     try:
-        yield messages
+        yield
     finally:
-        _collected.reset(token)
+        _is_silent.reset(token)
 
 
 def warn(message, category=UserWarning):
@@ -30,8 +29,7 @@ def warn(message, category=UserWarning):
 
     Filters by module match this package: scripts for scikit-learn have them, with module="sklearn".
     """
-    if (messages := _collected.get()) is not None:
-        messages.append((message, category))
+    if _is_silent.get():
         return
     frame = sys._getframe(1)
     while frame.f_back is not None and _module(frame).partition(".")[0] in LIBRARIES:

@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-from sklearn_mlp._caller import collected_warnings, warn
+from sklearn_mlp._caller import no_warnings, warn
 from sklearn_mlp._fit import Fit, keep_what_is_trained
 from sklearn_mlp._model import fitted_views
 from sklearn_mlp._tasks import FitTasks
@@ -161,12 +161,12 @@ class EnsembleFit:
         if self.stop.is_set() and self.trained:
             return
         # The warnings are about the parameters of a network, which this package has chosen.
-        with collected_warnings(), self.device.active(), np.errstate(all="ignore"):
+        with no_warnings(), self.device.active(), np.errstate(all="ignore"):
             network, rows, rows_val = self.members[k]
             tasks = MemberTasks(self.estimator, context, data, self.stop, partial(self._attributes, k))
             fit = Fit(network, self.device, self.training_set, tasks)
             if self.validation_set is not None:
-                fit.validate_on(self.validation_set)
+                fit.validation_set = self.validation_set
             elif rows is not None:
                 fit.hold_out(rows.copy(), rows_val)
             if not is_classifier(network):

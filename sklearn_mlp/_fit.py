@@ -120,13 +120,10 @@ class Fit:
             check_same_scale(training_set.X, X, device, getattr(mlp, "feature_names_in_", None))
             with about("sample_weight_val"):
                 weight = validate_weight(inputs.sample_weight_val, X.shape[0], training_set.dtype, device)
-            self.validate_on(ValidationSet(X, y, *training_set.encode_validation(y, weight), None))
+            self.validation_set = ValidationSet(X, y, *training_set.encode_validation(y, weight), None)
         elif self.plan.early_stopping:
             rows, rows_val = self._split_rows()
             self.hold_out(rows, rows_val)
-
-    def validate_on(self, validation_set):
-        self.validation_set = validation_set
 
     def hold_out(self, rows, rows_val):
         """Train on some rows of the training set, and validate on others."""
