@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mlp._columns import as_categories, as_table, check_number, named_categories, read_columns
+from sklearn_mlp._docstrings import documented
 from sklearn_mlp._interactions import Interaction, find_interactions
 from sklearn_mlp.devices.cpu import CPU
 from sklearn_mlp.devices.encoded import Encoding
@@ -175,6 +176,7 @@ def _edges(column, n_bins, sample_weight):
     return np.unique(_quantiles(values, up_to, np.linspace(0, 1, n_bins + 1)))
 
 
+@documented
 class TabularEncoder(TransformerMixin, BaseEstimator):
     """Encode the columns of a table, with numbers of any scale, categories and gaps, as the inputs of a network.
 
@@ -191,14 +193,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    categorical_features : 'from_dtype', array-like of {bool, int, str} of shape (n_features) or \
-            (n_categorical_features,), or None, default='from_dtype'
-        The features that are categories; the others must be numbers.
-
-        - 'from_dtype': in a data frame the columns of strings, categories and booleans, and of objects that are not all
-          numbers; in an array of objects or a list, the columns that are not all numbers.
-        - A mask, the indices or, for a data frame, the names of the features.
-        - None: no feature.
+    $categorical_features
 
     n_bins : int or 'auto', default='auto'
         See :class:`PiecewiseLinearEncoder`.
