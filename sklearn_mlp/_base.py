@@ -70,6 +70,24 @@ def shallow_copy(estimator):
     return copied
 
 
+def score(estimator, task_of, X, y, sample_weight):
+    """The score of a fitted estimator, whose task `task_of` returns, by metrics of scikit-learn in main memory."""
+    device = resolve_device(estimator.device)
+    snapshot = shallow_copy(estimator)  # another thread may fit in between
+    with device.active():
+        prediction = to_host(snapshot.predict(X), device)
+        task = task_of(snapshot)
+        y = read_array("y", y, device, dates_allowed=is_classifier(estimator))
+        sample_weight = read_array("sample_weight", sample_weight, device)
+        with about("y"):
+            y = as_column(to_host(validate_y(snapshot, y, device), device), warns=False)
+            check_consistent_length(y, prediction)
+            y = task.read(y, device)
+        with about("sample_weight"):
+            weight = validate_weight(sample_weight, prediction.shape[0], np.float64, device)
+    return task.score_decoded(y, prediction, weight)
+
+
 class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters, ABC):
     """Multi-layer perceptron; a subclass finds the task and the loss for y."""
 
@@ -201,19 +219,7 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             return decode(model.task, output if on_gpu(X) else device.to_host(output), device)
 
     def _score(self, X, y, sample_weight):
-        """The score of the task, by metrics of scikit-learn in main memory."""
-        device = resolve_device(self.device)
-        snapshot = shallow_copy(self)  # another thread may fit in between
-        with device.active():
-            prediction = to_host(snapshot.predict(X), device)
-            y, sample_weight = self._read("y", y, device), read_array("sample_weight", sample_weight, device)
-            with about("y"):
-                y = as_column(to_host(validate_y(snapshot, y, device), device), warns=False)
-                check_consistent_length(y, prediction)
-                y = snapshot._model.task.read(y, device)
-            with about("sample_weight"):
-                weight = validate_weight(sample_weight, prediction.shape[0], np.float64, device)
-        return snapshot._model.task.score_decoded(y, prediction, weight)
+        return score(self, lambda snapshot: snapshot._model.task, X, y, sample_weight)
 
     @property
     def history_(self):

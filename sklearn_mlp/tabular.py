@@ -8,19 +8,15 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlp._base import interruptible, shallow_copy
+from sklearn_mlp._base import interruptible, score, shallow_copy
 from sklearn_mlp._checks import (
     about,
-    as_column,
     check_arguments,
     read_array,
     to_host,
-    validate_weight,
-    validate_y,
 )
 from sklearn_mlp._columns import read_columns
 from sklearn_mlp._docstrings import documented
@@ -142,18 +138,7 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
         return decode(task, normalised(task, output), device)
 
     def _score(self, X, y, sample_weight):
-        device = resolve_device(self.device)
-        prediction = self.predict(X)
-        with about("y"):
-            y = to_host(read_array("y", y, device, dates_allowed=is_classifier(self)), device)
-            y = as_column(validate_y(self, y, device), warns=False)
-            check_consistent_length(y, prediction)
-            task = self.estimators_[0]._model.task
-            y = task.read(y, device)
-        with about("sample_weight"):
-            weight = read_array("sample_weight", sample_weight, device)
-            weight = validate_weight(weight, len(prediction), np.float64, device)
-        return task.score_decoded(y, prediction, weight)
+        return score(self, lambda snapshot: snapshot.estimators_[0]._model.task, X, y, sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
