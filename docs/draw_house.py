@@ -28,7 +28,7 @@ FLOORS = (
         "tables: encoders, ensembles",
         "tab:red",
         "scikit-learn, narwhals",
-        (("tabular", "encoders", "_tabular_fit"), ("_ensemble", "_columns", "_interactions")),
+        (("tabular", "encoders", "_tabular_fit", "_tabular_blocks"), ("_ensemble", "_columns", "_interactions")),
     ),
     (
         "the estimators: parameters and methods",
@@ -44,7 +44,7 @@ FLOORS = (
             ("_fit", "_training_set", "_plan", "_task"),
             ("_model", "_history", "_validation_set", "_tasks"),
             ("_checkpoint", "_labels", "_scales", "_checks"),
-            ("_caller", "_version"),
+            ("_blocks", "_survey", "_caller", "_version"),
         ),
     ),
     (
@@ -55,7 +55,7 @@ FLOORS = (
             ("core.lbfgs", "core.training", "core.objective"),
             ("core.network", "core.layers", "core.optimizers", "core.schedules"),
             ("core.losses", "core.activations", "core.normalization", "core.dense"),
-            ("core.batches", "core.parameters", "core"),
+            ("core.blocks", "core.batches", "core.parameters", "core"),
         ),
     ),
     (

@@ -12,12 +12,14 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mlp._blocks import predict_blocks, targets_of_blocks
 from sklearn_mlp._caller import is_nested, warn
 from sklearn_mlp._checks import (
     about,
     as_column,
     check_arguments,
     float_dtype,
+    is_blocks,
     on_gpu,
     read_array,
     to_host,
@@ -74,6 +76,10 @@ def score(estimator, task_of, X, y, sample_weight):
     """The score of a fitted estimator, whose task `task_of` returns, by metrics of scikit-learn in main memory."""
     device = resolve_device(estimator.device)
     snapshot = shallow_copy(estimator)  # another thread may fit in between
+    if is_blocks(X):
+        if not (y is None and sample_weight is None):
+            raise ValueError("X is a sequence of blocks, which have y and sample_weight; score takes no others.")
+        y, sample_weight = targets_of_blocks(X)
     with device.active():
         prediction = to_host(snapshot.predict(X), device)
         task = task_of(snapshot)
@@ -124,6 +130,8 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         return self
 
     def _read(self, name, array, device):
+        if is_blocks(array):
+            return array
         return read_array(name, array, device, dates_allowed=is_classifier(self) and name in ("y", "y_val"))
 
     def _publish(self, fitted, snapshot, before):
@@ -194,13 +202,15 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _n_features_out(self):
         return len(self.coefs_[-1]) if len(self.coefs_) > 1 else 0
 
-    def _predict(self, X, decode, hidden=False):
+    def _predict(self, X, decode, hidden=False, out=None):
         """What `decode` makes, on the device, of the task, the output of the network for X, and the device.
 
         The output is of shape (n_samples, n_outputs), probabilities or expected values, or with `hidden` that of the
         last hidden layer; it is where X is.
         """
         snapshot = shallow_copy(self)
+        if out is not None or is_blocks(X):
+            return predict_blocks(lambda part: snapshot._predict(part, decode, hidden), X, out)
         model = vars(snapshot).get("_model")
         if model is None:
             check_is_fitted(snapshot, "_model")  # raises; a tenth of the time of predicting for one row

@@ -22,6 +22,8 @@ from sklearn_mlp.core.activations import ACTIVATIONS
 DATES = date, time, timedelta, np.datetime64, np.timedelta64
 # The numbers that float32 holds exactly: NumPy promotes them to it.
 EXACT_IN_FLOAT32 = {"Float32", "Float16", "Int16", "Int8", "UInt16", "UInt8", "Boolean"}
+# What arrays and frames have, and blocks have not.
+OF_ARRAYS = "shape", "__array__", "__array_interface__", "__dataframe__", "__dlpack__", "indptr"
 # Options under the names that they have elsewhere, where these are not similar.
 SYNONYMS = {
     "swish": ["silu"],
@@ -66,12 +68,27 @@ def on_gpu(array):
     return dlpack_device is not None and dlpack_device()[0] == 2  # kDLCUDA
 
 
+def is_blocks(X):
+    """Whether X is a sequence of blocks, and not an array, a list or a frame."""
+    if isinstance(X, np.ndarray | list | tuple | dict | str | bytes) or X is None:
+        return False
+    methods = all(hasattr(type(X), name) for name in ("__len__", "__getitem__"))
+    return methods and not any(hasattr(X, name) for name in OF_ARRAYS)
+
+
 def check_arguments(inputs, solver, resume_from):
     """Raise ValueError if arguments of `fit` contradict each other."""
+    for X, *others in (("X", "y", "sample_weight"), ("X_val", "y_val", "sample_weight_val")):
+        given = [name for name in others if getattr(inputs, name) is not None]
+        if is_blocks(getattr(inputs, X)) and given:
+            raise ValueError(
+                f"{X} is a sequence of blocks, each (X, y) or (X, y, sample_weight), and {given[0]} is given, too. Put "
+                f"it in the blocks, or pass {X} as an array or a data frame."
+            )
     if inputs.X_val is None:
         if inputs.y_val is not None or inputs.sample_weight_val is not None:
             raise ValueError("y_val and sample_weight_val are for a validation set: pass its X_val, too.")
-    elif inputs.y_val is None:
+    elif inputs.y_val is None and not is_blocks(inputs.X_val):
         raise ValueError("X_val is given without y_val: pass the targets of the validation set, too.")
     if resume_from is not None and solver == "lbfgs":
         raise ValueError(
@@ -269,12 +286,19 @@ def is_missing(value):
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))
 
 
-def validate_weight(sample_weight, n_rows, dtype, device):
+def validate_weight(sample_weight, n_rows, dtype, device, zeros=False):
+    """Weights of some rows; with `zeros`, all of them may be zero."""
     if sample_weight is None:
         return None
     # Only the number of rows of X is used; with array_api_dispatch, the weights would follow an X to the GPU.
     rows_of_X = np.empty((n_rows, 0))
-    return _check_sample_weight(to_host(sample_weight, device), rows_of_X, dtype=dtype, ensure_non_negative=True)
+    return _check_sample_weight(
+        to_host(sample_weight, device),
+        rows_of_X,
+        dtype=dtype,
+        ensure_non_negative=True,
+        allow_all_zero_weights=zeros,
+    )
 
 
 def accepted_dtypes(X):

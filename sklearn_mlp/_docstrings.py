@@ -418,13 +418,24 @@ average over networks.""",
 .. [PLE] Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in tabular deep learning",
    NeurIPS 2022. :arxiv:`2203.05556`""",
     "tabular_X": """\
-X : data frame or array-like of shape (n_samples, n_features)
-    A data frame of pandas or Polars, a PyArrow table, an array or a list, with numbers, categories and gaps.""",
+X : data frame or array-like of shape (n_samples, n_features), or sequence of blocks
+    A data frame of pandas or Polars, a PyArrow table, an array or a list, with numbers, categories and gaps. Blocks,
+    such as :class:`sklearn_mlp.blocks.ParquetBlocks`, are for data that do not fit in memory: ``X[i]`` is a tuple (X,
+    y) or (X, y, sample_weight), and ``len(X)`` the number of blocks.""",
+    "X": """\
+X : {array-like, sparse matrix} of shape (n_samples, n_features) or sequence of blocks
+    The input data. Blocks, such as :class:`sklearn_mlp.blocks.ParquetBlocks`, are for data that do not fit in memory:
+    ``X[i]`` is a tuple (X, y) or (X, y, sample_weight), and ``len(X)`` the number of blocks.""",
+    "y_blocks": """\
+Not with blocks, which have their own.""",
+    "out": """\
+out : array-like, default=None
+    Where to write the result, of its shape, such as a memory-mapped array. None returns a new array.""",
     "fit_parameters": """\
 sample_weight : array-like of shape (n_samples,), default=None
     Sample weights in the loss and in the validation score. None gives all samples a weight of 1.
 
-X_val : {array-like, sparse matrix} of shape (n_val_samples, n_features), default=None
+X_val : {array-like, sparse matrix} of shape (n_val_samples, n_features) or sequence of blocks, default=None
     Validation set: its loss and score are recorded after each epoch, and `early_stopping` uses it instead of setting
     samples of X aside. To have a pipeline transform it like X, use ``Pipeline(..., transform_input=["X_val"])`` with
     metadata routing. Ignored by 'lbfgs'.

@@ -31,6 +31,10 @@ class Member(NamedTuple):
     rows_val: np.ndarray | None
 
 
+def number_of_folds(n_members):
+    return min(max(n_members, MIN_FOLDS), MAX_FOLDS)
+
+
 def split(n_members, n_rows, strata, groups, random_state):
     """The rows that each member is trained and validated on, in folds, and in further folds after the last.
 
@@ -41,7 +45,7 @@ def split(n_members, n_rows, strata, groups, random_state):
     groups : array of shape (n_samples,) or None
         Rows of a group are in one fold.
     """
-    n_folds = min(max(n_members, MIN_FOLDS), MAX_FOLDS, n_rows)
+    n_folds = min(number_of_folds(n_members), n_rows)
     if groups is not None:
         n_groups = len(np.unique(groups))
         if n_groups < 2:
@@ -168,7 +172,7 @@ class EnsembleFit:
             if self.validation_set is not None:
                 fit.validation_set = self.validation_set
             elif rows is not None:
-                fit.hold_out(rows.copy(), rows_val)
+                fit.hold_out(rows, rows_val)
             if not is_classifier(network):
                 self._start_at_constant(fit, rows)
             vars(network).update(fit.run())
@@ -180,10 +184,7 @@ class EnsembleFit:
     def _start_at_constant(self, fit, rows):
         """Begin with the constant prediction of least loss: outputs of exp are far from 0 for large y."""
         of = self.training_set
-        rows = slice(None) if rows is None else rows
-        target = self.device.to_host(of.target)[rows]
-        weight = None if of.sample_weight is None else of.sample_weight[rows]
-        fit.theta.b[-1][...] = of.loss.best_constant(target, weight)
+        fit.theta.b[-1][...] = of.loss.best_constant(*of.trained_on(rows))
 
     def _attributes(self, k, fitted):
         """The fitted attributes of the estimator with the members so far, and member k as it is now."""

@@ -9,14 +9,15 @@ from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 
+from sklearn_mlp._blocks import BlockReader, BlocksTrainingSet, read_validation_blocks
 from sklearn_mlp._caller import is_nested, warn
 from sklearn_mlp._checkpoint import check_identity, check_snapshot, identity, read_checkpoint
 from sklearn_mlp._checks import (
     about,
     as_column,
     check_range,
+    is_blocks,
     random_state_from,
-    split_rows,
     validate_weight,
     validate_X,
     validate_X_y,
@@ -34,9 +35,10 @@ from sklearn_mlp._plan import (
 from sklearn_mlp._scales import check_same_scale, check_scale
 from sklearn_mlp._training_set import TrainingSet
 from sklearn_mlp._validation_set import ValidationSet, make_validation
+from sklearn_mlp.core.batches import Data
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.parameters import draw, empty_parameters
-from sklearn_mlp.core.training import Data, Training
+from sklearn_mlp.core.training import Training
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -61,6 +63,17 @@ class Inputs(NamedTuple):
 def read_training_set(mlp, device, inputs, known_classes, incremental, resume_from):
     """The training set of an estimator's `fit` or `partial_fit`."""
     continues = continues_fit(mlp, incremental, resume_from)
+    if is_blocks(inputs.X):
+        if incremental:
+            raise ValueError(
+                "X is a sequence of blocks, which are for fit. Call partial_fit for each: for X, y in blocks: "
+                "partial_fit(X, y)."
+            )
+        reader = BlockReader(mlp, inputs.X)
+        survey = reader.survey(reset=not continues)
+        dtype = training_dtype(mlp, mlp.coefs_[0] if continues else survey)
+        check_scale(survey.sample.X, device, getattr(mlp, "feature_names_in_", None))
+        return BlocksTrainingSet(mlp, device, reader, survey, dtype, known_classes=known_classes)
     with about("X", "y"):
         X, y = validate_X_y(mlp, inputs.X, inputs.y, device, reset=not continues)
     dtype = training_dtype(mlp, mlp.coefs_[0] if continues else X)
@@ -110,39 +123,39 @@ class Fit:
     def read_validation_set(self, inputs):
         """Validate on the user's own validation set or, for `early_stopping`, on rows of the training set."""
         mlp, device, training_set = self.mlp, self.device, self.training_set
-        if inputs.X_val is not None:
-            with about("X_val"):
-                X = validate_X(mlp, inputs.X_val, device, reset=False, dtype=training_set.dtype)
-            with about("y_val"):
-                y = as_column(validate_y(mlp, inputs.y_val, device))
-            with about("X_val", "y_val"):
-                check_consistent_length(X, y)
-            check_same_scale(training_set.X, X, device, getattr(mlp, "feature_names_in_", None))
-            with about("sample_weight_val"):
-                weight = validate_weight(inputs.sample_weight_val, X.shape[0], training_set.dtype, device)
-            self.validation_set = ValidationSet(X, y, *training_set.encode_validation(y, weight), None)
-        elif self.plan.early_stopping:
-            rows, rows_val = self._split_rows()
-            self.hold_out(rows, rows_val)
+        if inputs.X_val is None:
+            if self.plan.early_stopping:
+                self.rows, self.validation_set = training_set.split(self.plan, self.random_state)
+            return
+        names = getattr(mlp, "feature_names_in_", None)
+        if is_blocks(inputs.X_val):
+            self.validation_set = read_validation_blocks(mlp, training_set, inputs.X_val)
+            check_same_scale(training_set.X, self.validation_set.blocks.X, device, names)
+            return
+        with about("X_val"):
+            X = validate_X(mlp, inputs.X_val, device, reset=False, dtype=training_set.dtype)
+        with about("y_val"):
+            y = as_column(validate_y(mlp, inputs.y_val, device))
+        with about("X_val", "y_val"):
+            check_consistent_length(X, y)
+        check_same_scale(training_set.X, X, device, names)
+        with about("sample_weight_val"):
+            weight = validate_weight(inputs.sample_weight_val, X.shape[0], training_set.dtype, device)
+        self.validation_set = ValidationSet(X, y, *training_set.encode_validation(y, weight))
 
     def hold_out(self, rows, rows_val):
         """Train on some rows of the training set, and validate on others."""
-        of = self.training_set
         self.rows = rows
-        self.validation_set = ValidationSet(of.X, of.y, of.target, of.sample_weight, rows_val)
+        self.validation_set = self.training_set.validation_rows(rows_val)
 
-    def _split_rows(self):
-        fraction, weight = self.plan.validation_fraction, self.training_set.sample_weight
-        target = self.training_set.target
-        strata = self.task.strata(self.device.to_host(target))
-        rows, rows_val = split_rows(len(target), strata, fraction, self.random_state)
-        if weight is not None and not (weight[rows].any() and weight[rows_val].any()):
-            raise ValueError(
-                "The weight (sample_weight times class_weight) is zero for all rows of the training or of the "
-                f"validation set that early_stopping=True makes with validation_fraction={fraction}. Drop the rows of "
-                "zero weight, or set early_stopping=False."
-            )
-        return rows, rows_val
+    def _validation_data(self, data):
+        """The validation set for the network, which trains on `data`."""
+        X, _, target, sample_weight, rows, blocks = self.validation_set
+        if blocks is not None:
+            return blocks
+        if rows is not None:
+            return data._replace(rows=rows)
+        return Data(self.device.prepare_rows(X, self.plan.dtype, gather=False), target, sample_weight)
 
     # -- where training begins -----------------------------------------------------------------------------------------
 
@@ -194,18 +207,20 @@ class Fit:
         past = vars(self.mlp) if self.continues else {}
         self.history = History(self.plan, of.loss_unit, self.validation_set is not None, past, self.incremental)
         gathers = self.plan.solver != "lbfgs" and (self.plan.shuffle or self.rows is not None)
-        X = self.device.prepare_rows(of.X, of.dtype, gather=gathers)
-        data = Data(X, of.target, of.sample_weight, self.rows)
+        data = of.data(self.rows, gathers)
         if self.plan.solver == "lbfgs":
             return self._run_lbfgs(data)
         check_batch_size(self.mlp, data.n_rows)
         validate = None
         if self.validation_set is not None:
-            X_val = X
-            if self.validation_set.rows is None:
-                X_val = self.device.prepare_rows(self.validation_set.X, of.dtype, gather=False)
             validate = make_validation(
-                self.plan, self.task, self.validation_set, X_val, self.history, self.mlp, self._load_parameters
+                self.plan,
+                self.task,
+                self.validation_set,
+                self._validation_data(data),
+                self.history,
+                self.mlp,
+                self._load_parameters,
             )
         best = self.history.best_loss_
         training = Training(
@@ -223,10 +238,9 @@ class Fit:
         """Before training, which can change the variables of functions among the parameters."""
         if self.checkpoint is None and not self.tasks.writes_checkpoints:
             return
-        of = self.training_set
-        data = {"X": of.X, "y": of.y, "sample_weight": of.weight_of_user}
+        data = self.training_set.for_identity()
         if self.validation_set is not None and self.rows is None:
-            X, y, _, sample_weight, _ = self.validation_set
+            X, y, _, sample_weight, *_ = self.validation_set
             data |= {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
         self.identity = identity(self.mlp, self.device, **data)
         if self.checkpoint is not None:
@@ -341,10 +355,7 @@ class Fit:
             raise ValueError(NON_FINITE)
         # A classifier that has not converged has a warning already.
         if self.history.loss_ is not None and (is_over or is_regressor(self.mlp)):
-            rows = slice(None) if self.rows is None else self.rows
-            weight = self.training_set.sample_weight
-            weight = None if weight is None else weight[rows]
-            target = self.device.to_host(self.training_set.target)[rows]
+            target, weight = self.training_set.trained_on(self.rows)
             self.task.check_loss(self.history.loss_, objective, self.loss, target, weight)
         return self._fitted(theta)
 

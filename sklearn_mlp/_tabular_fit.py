@@ -6,10 +6,12 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
 
-from sklearn_mlp._checks import about, as_column, read_array, to_host, validate_weight, validate_y
+from sklearn_mlp._blocks import BlockReader
+from sklearn_mlp._checks import about, as_column, is_blocks, read_array, to_host, validate_weight, validate_y
 from sklearn_mlp._columns import as_table, read_columns
 from sklearn_mlp._ensemble import EnsembleFit, Member, normalised, outputs, split
 from sklearn_mlp._fit import OF_X
+from sklearn_mlp._survey import stack_rows
 from sklearn_mlp._training_set import TrainingSet
 from sklearn_mlp._validation_set import ValidationSet
 from sklearn_mlp.devices.encoded import EncodedTable
@@ -21,6 +23,25 @@ class Merged(NamedTuple):
 
     first: np.ndarray
     inverse: np.ndarray
+
+
+class TableReader(BlockReader):
+    """Reads the columns of blocks; rows of zero weight are dropped."""
+
+    def _read_X(self, X, reset):
+        self.names, _, columns = read_columns(self.mlp, X, reset)
+        return [*columns]
+
+    def read(self, i, reset=False):
+        rows = super().read(i, reset)
+        if rows is None or rows.sample_weight is None:
+            return rows
+        kept = np.flatnonzero(rows.sample_weight)
+        return rows.take(kept) if len(kept) else None
+
+    def columns(self, rows):
+        """`Rows` as `read_columns` returns a table."""
+        return self.names, rows.y.shape[0], iter(rows.X)
 
 
 class TabularFit:
@@ -42,28 +63,37 @@ class TabularFit:
         self.device = device
         self.tasks = tasks
         self.n_threads = n_threads
-        X, y, weight, self.groups = self._read_rows(inputs, groups)
-        columns = read_columns(estimator, X, reset=True)
-        self.of_X = {name: vars(estimator)[name] for name in OF_X if name in vars(estimator)}
-        self.network = estimator._network(len(y))
-        dtype = np.dtype(self.network.dtype)
-        of_network = None if weight is None else weight.astype(dtype)
-        self.training_set = TrainingSet(self.network, device, None, y, of_network, dtype)
+        self.groups = self.merged = None
         self.encoder = TabularEncoder(
             estimator.categorical_features,
             n_bins=estimator.n_bins,
             min_frequency=estimator.min_frequency,
             max_interactions=estimator.max_interactions,
         )
-        table = self.encoder._fit_table(columns, device.to_host(self.training_set.target), weight)
-        vars(self.encoder).update(self.of_X)
-        self.merged = None
-        if len(table) <= self.network.batch_size:
-            table = self._merge_rows(table)
-        self.training_set.X = EncodedTable(table, self.encoder._encoding())
+        self.training_set = self._read_training_set(inputs, groups)
         self.validation_set = self._read_validation_set(inputs)
 
     # -- data ----------------------------------------------------------------------------------------------------------
+
+    def _read_training_set(self, inputs, groups):
+        """Read the data and fit the encoder."""
+        X, y, weight, self.groups = self._read_rows(inputs, groups)
+        columns = read_columns(self.estimator, X, reset=True)
+        self.network = self.estimator._network(len(y))
+        dtype = np.dtype(self.network.dtype)
+        of_network = None if weight is None else weight.astype(dtype)
+        training_set = TrainingSet(self.network, self.device, None, y, of_network, dtype)
+        table = self._fit_encoder(columns, self.device.to_host(training_set.target), weight)
+        if len(table) <= self.network.batch_size:
+            table = self._merge_rows(table, training_set)
+        training_set.X = EncodedTable(table, self.encoder._encoding())
+        return training_set
+
+    def _fit_encoder(self, columns, target, weight):
+        table = self.encoder._fit_table(columns, target, weight)
+        self.of_X = {name: vars(self.estimator)[name] for name in OF_X if name in vars(self.estimator)}
+        vars(self.encoder).update(self.of_X)
+        return table
 
     def _read_rows(self, inputs, groups):
         """X as a table, y, weights and groups of the rows of positive weight."""
@@ -98,24 +128,30 @@ class TabularFit:
     def _read_validation_set(self, inputs):
         if inputs.X_val is None:
             return None
-        with about("X_val"):
-            X = to_host(read_array("X_val", inputs.X_val, self.device), self.device)
-            table = self.encoder._table(read_columns(self.estimator, X, reset=False))
-        y = self._read_y("y_val", inputs.y_val)
-        with about("X_val", "y_val"):
-            check_consistent_length(table, y)
-        weight = self._read_weight("sample_weight_val", inputs.sample_weight_val, len(table))
+        if is_blocks(inputs.X_val):
+            reader = TableReader(self.estimator, inputs.X_val, "X_val")
+            parts = [rows._replace(X=self.encoder._table(reader.columns(rows))) for rows in reader.all() if rows]
+            if not parts:
+                raise ValueError("X_val has no rows: all of its blocks are empty. One row is required.")
+            table, y, weight = stack_rows(parts)
+        else:
+            with about("X_val"):
+                X = to_host(read_array("X_val", inputs.X_val, self.device), self.device)
+                table = self.encoder._table(read_columns(self.estimator, X, reset=False))
+            y = self._read_y("y_val", inputs.y_val)
+            with about("X_val", "y_val"):
+                check_consistent_length(table, y)
+            weight = self._read_weight("sample_weight_val", inputs.sample_weight_val, len(table))
         weight = None if weight is None else weight.astype(self.training_set.dtype)
         X = EncodedTable(table, self.training_set.X.encoding)
         return ValidationSet(X, y, *self.training_set.encode_validation(y, weight), None)
 
-    def _merge_rows(self, table):
+    def _merge_rows(self, table, of):
         """Merge equal rows of X and y, with the sums of their weights, and order them by their values.
 
         As all of them are in one batch, training is the same, except for rounding; but weights are then exactly the
         same as repetitions.
         """
-        of = self.training_set
         target = self.device.to_host(of.target)
         rows = np.column_stack([table, target]).astype(np.float64)
         rows += 0.0  # of the two zeros, to have one
@@ -155,25 +191,16 @@ class TabularFit:
         )
         members = fit.run(self.tasks.root, data)
         fitted = self._fitted([member.network for member in members])
-        if members[0].rows_val is not None:
-            fitted |= self._out_of_fold(members)
-        return fitted
+        return fitted | self._out_of_fold(members)
 
     def _members(self):
         random_state = check_random_state(self.estimator.random_state)
-        n_members, (n_rows, n_columns) = self.estimator.n_members, self.training_set.X.shape
+        n_members, n_columns = self.estimator.n_members, self.training_set.X.shape[1]
         seeds = random_state.randint(2**31 - 1, size=n_members)
-        if self.validation_set is not None or n_rows < 2:
+        if self.validation_set is not None or len(self.training_set.target) < 2:
             splits = [(None, None)] * n_members
         else:
-            strata = self.training_set.task.strata(self.device.to_host(self.training_set.target))
-            splits = split(n_members, n_rows, strata, self.groups, random_state)
-            weight = self.training_set.sample_weight
-            if weight is not None and not all(weight[rows].any() for pair in splits for rows in pair):
-                raise ValueError(
-                    "The weight (sample_weight times class_weight) is zero for all rows that a network is trained on, "
-                    "or validated on. Drop the rows of zero weight, or pass X_val and y_val."
-                )
+            splits = self._split(random_state)
         members = []
         for seed, (rows, rows_val) in zip(seeds.tolist(), splits, strict=True):
             parameters = self.network.get_params() | {"random_state": seed}
@@ -182,6 +209,19 @@ class TabularFit:
             member.n_features_in_ = n_columns
             members.append(Member(member, rows, rows_val))
         return members
+
+    def _split(self, random_state):
+        """The rows that each member is trained on, and those that it is validated on."""
+        of = self.training_set
+        strata = of.task.strata(self.device.to_host(of.target))
+        splits = split(self.estimator.n_members, len(of.target), strata, self.groups, random_state)
+        weight = of.sample_weight
+        if weight is not None and not all(weight[rows].any() for pair in splits for rows in pair):
+            raise ValueError(
+                "The weight (sample_weight times class_weight) is zero for all rows that a network is trained on, "
+                "or validated on. Drop the rows of zero weight, or pass X_val and y_val."
+            )
+        return splits
 
     def _fitted(self, networks):
         """The attributes of the estimator with these networks."""
@@ -199,7 +239,9 @@ class TabularFit:
         )
 
     def _out_of_fold(self, members):
-        """The out-of-fold predictions and their score, as fitted attributes."""
+        """The out-of-fold predictions and their score, as fitted attributes, if there are any."""
+        if members[0].rows_val is None:
+            return {}
         of, task = self.training_set, self.training_set.task
         total = np.zeros((of.X.shape[0], task.n_outputs))
         n_predictions = np.zeros((of.X.shape[0], 1))

@@ -85,8 +85,11 @@ class _Classification(_Task):
         """The accuracy for y, as `read` returns it, and a prediction as users have it."""
         return accuracy_score(labelled.y, prediction, sample_weight=sample_weight)
 
-    def class_weights(self, class_weight, target):
-        """The weight of each class, in one array for each column of labels."""
+    def class_weights(self, class_weight, target, counts=None):
+        """The weight of each class, in one array for each column of labels.
+
+        Each row of `target` stands for as many as `counts` has, by default for one.
+        """
         columns = self._codes(target)
         if len(columns) == 1 and not isinstance(self, Outputs):
             class_weight = [class_weight]
@@ -100,9 +103,10 @@ class _Classification(_Task):
         for of_column, (classes, codes) in zip(class_weight, columns, strict=True):
             if of_column == "balanced":
                 # Of the classes that there are: warm starts and chunks can have fewer than the model knows.
-                present = np.unique(codes)
+                of_class = np.bincount(codes, counts, len(classes))
+                present = of_class > 0
                 weights.append(np.ones(len(classes)))
-                weights[-1][present] = compute_class_weight(of_column, classes=present, y=codes)
+                weights[-1][present] = of_class.sum() / (np.count_nonzero(present) * of_class[present])
             else:
                 weights.append(compute_class_weight(of_column, classes=classes, y=classes))
         if not all((np.isfinite(of_column) & (of_column >= 0)).all() for of_column in weights):
@@ -270,13 +274,18 @@ class Outputs(_Classification):
 class Real(_Task):
     """Real values in one or more columns; with several quantile `levels`, one column and an output for each level."""
 
-    def __init__(self, n_outputs, out_activation, levels=None, mean=None, scale=None):
+    def __init__(self, n_outputs, out_activation, levels=None):
         self.n_outputs = n_outputs
         self.out_activation = out_activation
         self.levels = levels
         # In whose units the network is trained, if not in those of y; the fitted weights are in those of y.
+        self.mean = self.scale = None
+
+    def standardize(self, mean, deviation):
+        """Train on y with a mean of zero and a deviation of one."""
         self.mean = mean
-        self.scale = scale
+        # A constant column has a deviation of 0, up to rounding.
+        self.scale = np.where(deviation <= 1e-14 * np.abs(mean), 1.0, deviation)
 
     @property
     def standardizes(self):
@@ -381,18 +390,15 @@ def regression_task(y, sample_weight, device, loss, *, levels, standardize):
     """
     check_numeric(y)
     n_columns = y.shape[1] if y.ndim == 2 else 1
-    mean = scale = None
-    if standardize:
-        values = to_host(y, device).astype(np.float64).reshape(len(y), -1)
-        mean, deviation = _mean_and_deviation(values, sample_weight)
-        # A constant column has a deviation of 0, up to rounding.
-        scale = np.where(deviation <= 1e-14 * np.abs(mean), 1.0, deviation)
     if levels is not None and n_columns > 1:
         raise ValueError(
             f"quantile={levels!r} has one output for each level, and needs a y of one column; it has {n_columns}. Pass "
             "a single level, or fit a model for each column."
         )
-    return Real(n_columns if levels is None else len(levels), loss.out_activation, levels, mean, scale)
+    task = Real(n_columns if levels is None else len(levels), loss.out_activation, levels)
+    if standardize:
+        task.standardize(*_mean_and_deviation(to_host(y, device).astype(np.float64).reshape(len(y), -1), sample_weight))
+    return task
 
 
 def check_numeric(y):

@@ -3,6 +3,7 @@
 `sklearn.callback` is experimental in scikit-learn 1.9: only this file and `callbacks` depend on it.
 """
 
+import numpy as np
 from sklearn.utils import _safe_indexing
 
 
@@ -40,15 +41,15 @@ class FitTasks:
 
         Parameters
         ----------
-        rows : array of int or None
-            The training rows; None for all.
+        rows : array of int, HeldOut or None
+            The training rows; None for all. With blocks, callbacks get all.
         fitted : callable
             Returns the current fitted attributes, with copies of those that training modifies.
         snapshot : callable or None
             Returns the state needed to resume from the current epoch, for `Checkpoint`.
         """
         if self.root is not None:
-            self.rows = rows
+            self.rows = rows if isinstance(rows, np.ndarray) else None
             self.fitted = fitted
             self.root.snapshot = snapshot
 

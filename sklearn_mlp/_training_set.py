@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import is_regressor
 
-from sklearn_mlp._checks import about
+from sklearn_mlp._checks import about, split_rows
+from sklearn_mlp._validation_set import ValidationSet
+from sklearn_mlp.core.batches import Data
 
 
 class Problem(NamedTuple):
@@ -51,25 +53,37 @@ class TrainingSet:
     """
 
     def __init__(self, mlp, device, X, y, sample_weight, dtype, *, known_classes=None, incremental=False):
+        self._set(device, X, y, sample_weight, dtype)
+        with about("y"):
+            self.target = self.encode(self._learn(mlp, y, sample_weight, known_classes, incremental))
+        self._find_class_weights(self.target)
+        self.sample_weight = self.weigh(self.target, sample_weight, "y")
+
+    def _set(self, device, X, y, sample_weight, dtype):
         self.device = device
         self.dtype = dtype
         self.X = X
         self.y = y
         self.weight_of_user = sample_weight
-        with about("y"):
-            y, self.task, self.loss, self.class_weight = mlp._learn_task(
-                y, sample_weight, known_classes, device, incremental
-            )
-            self._checks_domain = is_regressor(mlp)
-            self.target = self.encode(y)
-        with about("class_weight"):
-            self._class_weights = None
-            if self.class_weight is not None:
-                self._class_weights = self.task.class_weights(self.class_weight, device.to_host(self.target))
-        self.sample_weight = self.weigh(self.target, sample_weight, "y")
-        self.loss_unit = 1.0
-        if self.task.standardizes:
-            self.loss_unit = float(np.mean(self.task.scale**self.loss.unit_power))
+
+    def _learn(self, mlp, y, sample_weight, known_classes, incremental=False):
+        """Find task and loss; returns y as `encode` takes it."""
+        y, self.task, self.loss, self.class_weight = mlp._learn_task(
+            y, sample_weight, known_classes, self.device, incremental
+        )
+        self._checks_domain = is_regressor(mlp)
+        return y
+
+    def _find_class_weights(self, target, counts=None):
+        self._class_weights = None
+        if self.class_weight is not None:
+            with about("class_weight"):
+                target = self.device.to_host(target)
+                self._class_weights = self.task.class_weights(self.class_weight, target, counts)
+
+    @property
+    def loss_unit(self):
+        return float(np.mean(self.task.scale**self.loss.unit_power)) if self.task.standardizes else 1.0
 
     def encode(self, y):
         """y, as `task.read` returns it, as the loss takes it."""
@@ -88,9 +102,9 @@ class TrainingSet:
 
     def weigh(self, target, sample_weight, name):
         """The weights of the rows of y or y_val, as `name` says."""
+        weight = self.weigh_part(target, sample_weight)
         if self._class_weights is None:
-            return sample_weight
-        weight = self.task.weigh(self._class_weights, self.device.to_host(target), sample_weight, self.dtype)
+            return weight
         total = weight.sum()
         if total == 0:
             raise ValueError(
@@ -103,3 +117,42 @@ class TrainingSet:
                 f"the rows of {name} is not. Divide the weights by a constant."
             )
         return weight
+
+    def weigh_part(self, target, sample_weight):
+        """As `weigh`, of rows that may all have a weight of zero."""
+        if self._class_weights is None:
+            return sample_weight
+        return self.task.weigh(self._class_weights, self.device.to_host(target), sample_weight, self.dtype)
+
+    def data(self, rows, gathers):
+        """The rows with the numbers `rows` (None: all) for training, which may change their order if
+        it `gathers` them.
+        """
+        X = self.device.prepare_rows(self.X, self.dtype, gather=gathers)
+        return Data(X, self.target, self.sample_weight, None if rows is None else rows.copy())
+
+    def split(self, plan, random_state):
+        """The rows to train on, and a validation set of others, for `early_stopping`."""
+        fraction, weight = plan.validation_fraction, self.sample_weight
+        strata = self.task.strata(self.device.to_host(self.target))
+        rows, rows_val = split_rows(len(self.target), strata, fraction, random_state)
+        if weight is not None and not (weight[rows].any() and weight[rows_val].any()):
+            raise ValueError(
+                "The weight (sample_weight times class_weight) is zero for all rows of the training or of the "
+                f"validation set that early_stopping=True makes with validation_fraction={fraction}. Drop the rows of "
+                "zero weight, or set early_stopping=False."
+            )
+        return rows, self.validation_rows(rows_val)
+
+    def validation_rows(self, rows):
+        """Rows of the training set as a validation set."""
+        return ValidationSet(self.X, self.y, self.target, self.sample_weight, rows)
+
+    def trained_on(self, rows):
+        """Target and weights of the rows to train on, on the host."""
+        rows, weight = slice(None) if rows is None else rows, self.sample_weight
+        return self.device.to_host(self.target)[rows], None if weight is None else weight[rows]
+
+    def for_identity(self):
+        """What identifies the data of a checkpoint, by the name of the argument."""
+        return {"X": self.X, "y": self.y, "sample_weight": self.weight_of_user}

@@ -9,23 +9,23 @@ from sklearn.metrics import check_scoring
 
 from sklearn_mlp._caller import warn
 from sklearn_mlp._checks import to_host
-from sklearn_mlp.core.batches import Batches
 
 
 class ValidationSet(NamedTuple):
     """Data to validate on: the rows numbered by `rows` (None: all) of X and the rest.
 
-    `y` is as the user gave it, `target` as the loss takes it.
+    `y` is as the user gave it, `target` as the loss takes it. `blocks` is None unless X is in blocks.
     """
 
     X: Any
     y: Any
     target: Any
     sample_weight: Any
-    rows: Any
+    rows: Any = None
+    blocks: Any = None
 
 
-def make_validation(plan, task, validation_set, X_prepared, history, mlp, load_parameters):
+def make_validation(plan, task, validation_set, data, history, mlp, load_parameters):
     """A function of the objective that returns the score and the loss of the validation set.
 
     Parameters
@@ -33,17 +33,17 @@ def make_validation(plan, task, validation_set, X_prepared, history, mlp, load_p
     plan : Plan
     task : Task
     validation_set : ValidationSet
-    X_prepared : what `device.prepare_rows` returns for the X of `validation_set`
+    data : Data or BlockData
+        The same for the network.
     history : History
     mlp : MLPClassifier or MLPRegressor
         The estimator that scorers get.
     load_parameters : callable
         Makes `mlp` predict with the parameters of an objective.
     """
-    X, y, target, sample_weight, rows = validation_set
+    X, y, target, sample_weight, rows, _ = validation_set
     device, scoring = plan.device, plan.scoring
-    batch_size = device.chunk_rows(X, plan.n_units(X.shape[1]))
-    batches = Batches(device, X_prepared, target, sample_weight, dtype=plan.dtype, batch_size=batch_size, rows=rows)
+    batches = data.chunks(device, plan.dtype, plan.n_units(data.X.shape[1]))
     if rows is not None and sample_weight is not None:
         sample_weight = sample_weight[rows]
     if scoring is None:

@@ -122,18 +122,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
+    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
         """Fit the network to X and y.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+        $X
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Class labels of any sortable type or, for multilabel classification, an indicator matrix of 0 and 1, which
             may be sparse. In any other y with several columns, each column is a separate multiclass target with its
-            own softmax, and may have labels of another type.
+            own softmax, and may have labels of another type. $y_blocks
 
         $fit_parameters
 
@@ -211,13 +210,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         task = classification_task(labelled, known_classes, warm_start=self.warm_start and not incremental)
         return Problem(labelled, task, classification_loss(self, task), self.class_weight)
 
-    def predict(self, X):
+    @documented
+    def predict(self, X, out=None):
         """Predict class labels.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+        $X
+
+        $out
 
         Returns
         -------
@@ -225,15 +226,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The most probable class of each sample. For multilabel models, an indicator of the columns with a
             probability above 0.5, sparse if y was sparse in `fit`; for columns of several types, an array of objects.
         """
-        return self._predict(X, lambda task, output, device: task.decode(output, device))
+        return self._predict(X, lambda task, output, device: task.decode(output, device), out=out)
 
-    def predict_proba(self, X):
+    @documented
+    def predict_proba(self, X, out=None):
         """Predict class probabilities.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+        $X
+
+        $out
 
         Returns
         -------
@@ -241,33 +244,35 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             One column per class, in the order of `classes_`. The rows sum to 1, except for multilabel models. For a
             multiclass-multioutput y, a list with one array per column.
         """
-        return self._predict(X, lambda task, output, device: task.probability(output))
+        return self._predict(X, lambda task, output, device: task.probability(output), out=out)
 
-    def predict_log_proba(self, X):
+    @documented
+    def predict_log_proba(self, X, out=None):
         """Predict the logarithm of class probabilities.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+        $X
+
+        $out
 
         Returns
         -------
         log_probability : ndarray of shape (n_samples, n_classes) or list of such
             ``log(predict_proba(X))``.
         """
-        return self._predict(X, log_probability)
+        return self._predict(X, log_probability, out=out)
 
-    def score(self, X, y, sample_weight=None):
+    @documented
+    def score(self, X, y=None, sample_weight=None):
         """Return the accuracy of the predictions.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+        $X
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The true labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            The true labels. $y_blocks
 
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights. None gives all samples a weight of 1.

@@ -137,17 +137,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
+    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
         """Fit the network to X and y.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+        $X
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Target values; ``y >= 0`` for loss='poisson' and 'tweedie', ``y > 0`` for 'gamma', ``0 <= y <= 1`` for
-            'log_loss'.
+            'log_loss'. $y_blocks
 
         $fit_parameters
 
@@ -197,22 +196,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         task = regression_task(y, sample_weight, device, loss, levels=levels, standardize=self.standardize_target)
         return Problem(y, task, loss, None)
 
-    def predict(self, X):
+    @documented
+    def predict(self, X, out=None):
         """Predict the mean, the median or the quantiles of y, depending on `loss`.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+        $X
+
+        $out
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions.
         """
-        return self._predict(X, lambda task, output, device: task.decode(output, device))
+        return self._predict(X, lambda task, output, device: task.decode(output, device), out=out)
 
-    def score(self, X, y, sample_weight=None):
+    @documented
+    def score(self, X, y=None, sample_weight=None):
         """Return the coefficient of determination, R², of the predictions.
 
         For several quantiles, the mean over the levels of D², the fraction of the pinball loss explained (see
@@ -220,11 +222,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+        $X
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The true targets.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            The true targets. $y_blocks
 
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights. None gives all samples a weight of 1.

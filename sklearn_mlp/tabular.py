@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from numbers import Integral, Real
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context, is_classifier
@@ -12,9 +13,11 @@ from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlp._base import interruptible, score, shallow_copy
+from sklearn_mlp._blocks import predict_blocks
 from sklearn_mlp._checks import (
     about,
     check_arguments,
+    is_blocks,
     read_array,
     to_host,
 )
@@ -23,6 +26,7 @@ from sklearn_mlp._docstrings import documented
 from sklearn_mlp._ensemble import n_threads, normalised, outputs
 from sklearn_mlp._fit import Inputs
 from sklearn_mlp._parameters import Names, ValidatesNames, declares_parameters, parameter
+from sklearn_mlp._tabular_blocks import TabularBlocksFit
 from sklearn_mlp._tabular_fit import TabularFit
 from sklearn_mlp._tasks import FitTasks, callback_context
 from sklearn_mlp.classifier import MLPClassifier, log_probability
@@ -110,8 +114,12 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
         tasks = FitTasks(self, callback_context(self, self.n_members, sequential_subtasks=False), *data)
         with device.active():
             try:
-                fit = TabularFit(shallow_copy(self), device, inputs, groups, tasks, n_threads(self.n_jobs, device))
-                fitted = fit.run(data)
+                of_fit = shallow_copy(self), device, inputs, groups, tasks, n_threads(self.n_jobs, device)
+                if is_blocks(inputs.X):
+                    with TemporaryDirectory(prefix="sklearn_mlp-") as folder:
+                        fitted = TabularBlocksFit(folder, *of_fit).run(data)
+                else:
+                    fitted = TabularFit(*of_fit).run(data)
             finally:
                 device.release()
         gone = NOT_ALWAYS_THERE - fitted.keys()
@@ -124,10 +132,12 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
 
     # -- predict -------------------------------------------------------------------------------------------------------
 
-    def _predict(self, X, decode):
+    def _predict(self, X, decode, out=None):
         """What `decode` makes of the task, the mean output of the networks for X, and the device."""
         check_is_fitted(self, "estimators_")
         snapshot = shallow_copy(self)  # another thread may fit in between
+        if out is not None or is_blocks(X):
+            return predict_blocks(lambda part: snapshot._predict(part, decode), X, out)
         device, networks = resolve_device(snapshot.device), snapshot.estimators_
         X = to_host(read_array("X", X, device), device)
         with about("X"):
@@ -212,15 +222,15 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
     @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
-    def fit(self, X, y, sample_weight=None, *, groups=None, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y=None, sample_weight=None, *, groups=None, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the networks to X and y.
 
         Parameters
         ----------
         $tabular_X
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, see :meth:`MLPClassifier.fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Class labels, see :meth:`MLPClassifier.fit`. $y_blocks
 
         $tabular_fit_parameters
 
@@ -245,60 +255,66 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
         )
 
     @documented
-    def predict(self, X):
+    def predict(self, X, out=None):
         """Predict class labels.
 
         Parameters
         ----------
         $tabular_X
 
+        $out
+
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The most probable class of each sample, see :meth:`MLPClassifier.predict`.
         """
-        return self._predict(X, lambda task, output, device: task.decode(output, device))
+        return self._predict(X, lambda task, output, device: task.decode(output, device), out=out)
 
     @documented
-    def predict_proba(self, X):
+    def predict_proba(self, X, out=None):
         """Predict class probabilities.
 
         Parameters
         ----------
         $tabular_X
 
+        $out
+
         Returns
         -------
         probability : ndarray of shape (n_samples, n_classes) or list of such
             One column per class, in the order of `classes_`: the mean of the networks'.
         """
-        return self._predict(X, lambda task, output, device: task.probability(output))
+        return self._predict(X, lambda task, output, device: task.probability(output), out=out)
 
     @documented
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X, out=None):
         """Predict the logarithm of class probabilities.
 
         Parameters
         ----------
         $tabular_X
 
+        $out
+
         Returns
         -------
         log_probability : ndarray of shape (n_samples, n_classes) or list of such
             ``log(predict_proba(X))``.
         """
-        return self._predict(X, log_probability)
+        return self._predict(X, log_probability, out=out)
 
     @documented
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None):
         """Return the accuracy of the predictions.
 
         Parameters
         ----------
         $tabular_X
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The true labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            The true labels. $y_blocks
 
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights. None gives all samples a weight of 1.
@@ -381,15 +397,15 @@ class TabularMLPRegressor(RegressorMixin, _TabularMLP):
     @interruptible
     @_fit_context(prefer_skip_nested_validation=True)
     @documented
-    def fit(self, X, y, sample_weight=None, *, groups=None, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y=None, sample_weight=None, *, groups=None, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the networks to X and y.
 
         Parameters
         ----------
         $tabular_X
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target values of any scale, in the domain of `loss`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Target values of any scale, in the domain of `loss`. $y_blocks
 
         $tabular_fit_parameters
 
@@ -417,22 +433,24 @@ class TabularMLPRegressor(RegressorMixin, _TabularMLP):
         )
 
     @documented
-    def predict(self, X):
+    def predict(self, X, out=None):
         """Predict the mean, the median or the quantiles of y, depending on `loss`.
 
         Parameters
         ----------
         $tabular_X
 
+        $out
+
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The mean of the networks' predictions.
         """
-        return self._predict(X, lambda task, output, device: task.decode(output, device))
+        return self._predict(X, lambda task, output, device: task.decode(output, device), out=out)
 
     @documented
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None):
         """Return the coefficient of determination, R², of the predictions.
 
         For several quantiles, the mean over the levels of D², see :meth:`MLPRegressor.score`.
@@ -441,8 +459,8 @@ class TabularMLPRegressor(RegressorMixin, _TabularMLP):
         ----------
         $tabular_X
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The true targets.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            The true targets. $y_blocks
 
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights. None gives all samples a weight of 1.

@@ -94,3 +94,37 @@ class Batches:
                 X.shape[0] if total_weights is None else total_weights[i],
                 (X.shape[0] if n_weighted is None else n_weighted[i]) == 1,
             )
+
+
+class Data(NamedTuple):
+    """What to train on: X as `device.prepare_rows` returns it, the encoded y, weights or None, and the numbers of the
+    rows to use, or None for all of them.
+    """
+
+    X: Any
+    y: Any
+    sample_weight: Array | None = None
+    rows: Array | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.X.shape[0]) if self.rows is None else len(self.rows)
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights of all rows of X."""
+        return self.n_rows if self.sample_weight is None else float(self.sample_weight.sum())
+
+    def take(self, rows: Array) -> "Data":
+        """Some rows, in main memory."""
+        weight = self.sample_weight
+        return Data(self.X[rows], self.y[rows], None if weight is None else weight[rows])
+
+    def batches(self, device: Device, dtype: npt.DTypeLike, batch_size: int, shuffles: bool = False) -> Batches:
+        """In batches of `batch_size` rows; `shuffles` says whether their order is to be changed."""
+        rows = np.arange(self.n_rows) if self.rows is None and shuffles else self.rows
+        return Batches(device, self.X, self.y, self.sample_weight, dtype=dtype, batch_size=batch_size, rows=rows)
+
+    def chunks(self, device: Device, dtype: npt.DTypeLike, n_units: int) -> Batches:
+        """In batches that are as large as is of use for a single pass."""
+        return self.batches(device, dtype, device.chunk_rows(self.X, n_units))

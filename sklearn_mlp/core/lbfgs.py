@@ -7,15 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import OptimizeResult, minimize
 
-from sklearn_mlp.core.batches import Batches
+from sklearn_mlp.core.batches import Data
+from sklearn_mlp.core.blocks import BlockData
 from sklearn_mlp.core.objective import Objective
-from sklearn_mlp.core.training import Data, Plan
+from sklearn_mlp.core.training import Plan
 
 Array = npt.NDArray[Any]
 
 
 def minimize_lbfgs(
-    plan: Plan, data: Data, objective: Objective, iteration_ends: Callable[[float], None]
+    plan: Plan, data: Data | BlockData, objective: Objective, iteration_ends: Callable[[float], None]
 ) -> OptimizeResult:
     """Minimise the objective over all rows of `data`, from its parameters on.
 
@@ -27,15 +28,13 @@ def minimize_lbfgs(
     ----------
     plan : Plan
         Its `tol` is the largest component of the gradient at which to stop.
-    data : Data
+    data : Data or BlockData
     objective : Objective
     iteration_ends : callable
         Takes the loss after each iteration; may raise StopIteration.
     """
-    device, weight = plan.device, data.sample_weight
-    batch_size = device.chunk_rows(data.X, objective.network.n_units)
-    batches = Batches(device, data.X, data.y, weight, dtype=plan.dtype, batch_size=batch_size)
-    total_weight = data.n_rows if weight is None else float(weight.sum())
+    device, total_weight = plan.device, data.total_weight
+    batches = data.chunks(device, plan.dtype, objective.network.n_units)
     theta = objective.theta.trainable
     n_weights = objective.theta.weights.size
     reached = device.to_host(theta).astype(np.float64)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sklearn_mlp.core.batches import Batches
+from sklearn_mlp.core.batches import Data
+from sklearn_mlp.core.blocks import BlockData
 from sklearn_mlp.core.layers import Block, declare_slots
 from sklearn_mlp.core.losses import Loss
 from sklearn_mlp.core.objective import Objective
@@ -117,21 +118,6 @@ class Plan:
         return Objective(self.device, theta, self.blocks, self.loss, self.alpha, seed=seed, ema_decay=self.ema_decay)
 
 
-class Data(NamedTuple):
-    """What to train on: X as `device.prepare_rows` returns it, the encoded y, weights or None, and the numbers of the
-    rows to use, or None for all of them.
-    """
-
-    X: Any
-    y: Any
-    sample_weight: Array | None
-    rows: Array | None = None
-
-    @property
-    def n_rows(self) -> int:
-        return int(self.X.shape[0]) if self.rows is None else len(self.rows)
-
-
 class Epoch(NamedTuple):
     """The record of one epoch.
 
@@ -187,8 +173,8 @@ class Training:
     Parameters
     ----------
     plan : Plan
-    data : Data
-        Its `rows` are shuffled in place.
+    data : Data or BlockData
+        The `rows` of the former are shuffled in place.
     theta : Parameters
         The initial parameters, on the host; on the CPU they are trained in place.
     random_state : RandomState
@@ -216,7 +202,7 @@ class Training:
     def __init__(
         self,
         plan: Plan,
-        data: Data,
+        data: Data | BlockData,
         theta: Parameters,
         random_state: np.random.RandomState,
         *,
@@ -232,16 +218,11 @@ class Training:
             entropy = random_state.randint(2**31)
             sequence = np.random.SeedSequence(entropy, spawn_key=(rank,))
             random_state = np.random.RandomState(np.random.MT19937(sequence))
-        rows = data.rows
-        if rows is None and plan.shuffle:
-            rows = np.arange(data.X.shape[0])
         self.plan = plan
         self.random_state = random_state
         self.objective = plan.objective(theta, random_state.randint(2**31) if plan.drops_out else 0)
         self.optimizer = plan.optimizer(plan.device, self.objective.theta)
-        self.batches = Batches(
-            plan.device, data.X, data.y, data.sample_weight, dtype=plan.dtype, batch_size=plan.batch_size, rows=rows
-        )
+        self.batches = data.batches(plan.device, plan.dtype, plan.batch_size, shuffles=plan.shuffle)
         self.schedule = plan.schedule(plan.max_iter * ceil(data.n_rows / self.batches.batch_size))
         self.patience = Patience(plan.tol, plan.n_iter_no_change, best)
         self.validate = validate
