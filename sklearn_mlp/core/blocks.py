@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -80,6 +81,10 @@ class BlockBatches:
         rows_of_block = max(1, self.n_rows // len(data.n_rows_of))
         self.n_blocks = max(WINDOW_BLOCKS, WINDOW_ROWS // rows_of_block)
         self._seed: int | None = None
+
+    @property
+    def n_steps(self) -> int:
+        return ceil(self.n_rows / self.batch_size)
 
     def shuffle(self, random_state: np.random.RandomState) -> None:
         """Draw the order of blocks and rows."""

@@ -79,7 +79,7 @@ MAY_IMPORT = {
         "_validation_set",
         "core",
     },
-    "_training_set": {"_checks", "_validation_set", "core.batches"},
+    "_training_set": {"_checks", "_validation_set", "core.batches", "core.lbfgs", "core.training"},
     "_blocks": {"_checks", "_survey", "_training_set", "_validation_set", "core.batches", "core.blocks", "devices"},
     "_survey": set(),
     "_plan": {"_caller", "_checks", "core"},
