@@ -129,7 +129,7 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
         check_is_fitted(self, "estimators_")
         snapshot = shallow_copy(self)  # another thread may fit in between
         device, networks = resolve_device(snapshot.device), snapshot.estimators_
-        X = to_host(read_array("X", X, device), device)
+        X = to_host(read_array(snapshot, "X", X, device), device)
         with about("X"):
             table = snapshot.encoder_._table(read_columns(snapshot, X, reset=False))
         X = EncodedTable(table, snapshot.encoder_._encoding())
