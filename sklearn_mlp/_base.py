@@ -6,7 +6,7 @@ from functools import wraps
 from operator import is_not
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_consistent_length
@@ -83,8 +83,8 @@ def score(estimator, task_of, X, y, sample_weight):
     with device.active():
         prediction = to_host(snapshot.predict(X), device)
         task = task_of(snapshot)
-        y = read_array("y", y, device, dates_allowed=is_classifier(estimator))
-        sample_weight = read_array("sample_weight", sample_weight, device)
+        y = read_array(estimator, "y", y, device)
+        sample_weight = read_array(estimator, "sample_weight", sample_weight, device)
         with about("y"):
             y = as_column(to_host(validate_y(snapshot, y, device), device), warns=False)
             check_consistent_length(y, prediction)
@@ -108,7 +108,7 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             self._validate_changed_params()
         check_arguments(inputs, self.solver, resume_from)
         device = resolve_device(self.device)
-        arrays = Inputs(*(self._read(name, array, device) for name, array in inputs._asdict().items()))
+        arrays = Inputs(*(read_array(self, name, array, device) for name, array in inputs._asdict().items()))
         context = None if incremental else callback_context(self, self.max_iter)
         tasks = FitTasks(self, context, inputs.X, inputs.y, inputs.sample_weight)
         before, fit = dict(vars(self)), None
@@ -128,11 +128,6 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             finally:
                 device.release()
         return self
-
-    def _read(self, name, array, device):
-        if is_blocks(array):
-            return array
-        return read_array(name, array, device, dates_allowed=is_classifier(self) and name in ("y", "y_val"))
 
     def _publish(self, fitted, snapshot, before):
         """Take over the fitted attributes, and those that a scorer has set on the snapshot that it was given.
@@ -215,7 +210,7 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         if model is None:
             check_is_fitted(snapshot, "_model")  # raises; a tenth of the time of predicting for one row
         device = resolve_device(snapshot.device)
-        X = read_array("X", X, device)
+        X = read_array(snapshot, "X", X, device)
         with device.active(), np.errstate(over="ignore", invalid="ignore"):
             with about("X"):
                 X = validate_X(snapshot, X, device, reset=False, dtype=float_dtype(snapshot.coefs_[0]))

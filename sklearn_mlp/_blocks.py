@@ -56,15 +56,15 @@ class BlockReader:
             X, y, weight = self._parts(i)
             if not _num_samples(X):
                 return None
-            y = read_array("y", y, self.host, dates_allowed=is_classifier(mlp))
+            y = read_array(mlp, "y", y, self.host)
             y = as_column(validate_y(mlp, y, self.host), warns=False)
             check_consistent_length(X, y)
-            weight = read_array("sample_weight", weight, self.host)
+            weight = read_array(mlp, "sample_weight", weight, self.host)
             weight = validate_weight(weight, y.shape[0], np.float64, self.host, zeros=True)
             return Rows(self._read_X(X, reset), y, weight)
 
     def _read_X(self, X, reset):
-        return validate_X(self.mlp, read_array("X", X, self.host), self.host, reset=reset)
+        return validate_X(self.mlp, read_array(self.mlp, "X", X, self.host), self.host, reset=reset)
 
     def _parts(self, i):
         block = self.blocks[i]

@@ -139,7 +139,7 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
         if out is not None or is_blocks(X):
             return predict_blocks(lambda part: snapshot._predict(part, decode), X, out)
         device, networks = resolve_device(snapshot.device), snapshot.estimators_
-        X = to_host(read_array("X", X, device), device)
+        X = to_host(read_array(snapshot, "X", X, device), device)
         with about("X"):
             table = snapshot.encoder_._table(read_columns(snapshot, X, reset=False))
         X = EncodedTable(table, snapshot.encoder_._encoding())

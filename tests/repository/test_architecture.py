@@ -94,7 +94,7 @@ MAY_IMPORT = {
     "_checkpoint": {"_checks"},
     "_tasks": set(),
     "callbacks": {"_caller", "_checkpoint"},
-    "encoders": {"_columns", "_docstrings", "_interactions", "devices.cpu", "devices.encoded"},
+    "encoders": {"_checks", "_columns", "_docstrings", "_interactions", "devices.cpu", "devices.encoded"},
     "_columns": {"_checks"},
     "_interactions": set(),
     "export": {"_onnx", "tabular"},
