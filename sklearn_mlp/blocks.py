@@ -1,9 +1,9 @@
-"""Data in blocks of rows, of which only a few are in memory at a time.
+"""Data in blocks of rows, of which ``fit(blocks)`` has only a few in memory at a time.
 
 Blocks are any object with two methods: ``len(blocks)`` is the number of blocks, and ``blocks[i]`` reads block i and
-returns ``(X, y)`` or ``(X, y, sample_weight)``, with `X` and `y` as `fit` takes them. Blocks have to be picklable if
-another process reads them, and ``blocks[i]`` can be called from several threads. `ParquetBlocks` are those of Parquet
-files; a class of your own can read any other format.
+returns ``(X, y)`` or ``(X, y, sample_weight)``, with `X` and `y` as `fit` takes them. `ParquetBlocks` reads Parquet
+files; a class of your own can read any other format. ``blocks[i]`` is called in another thread, and in another process
+on a pickle of the blocks.
 """
 
 import operator
@@ -78,7 +78,7 @@ class ParquetBlocks:
 
     See Also
     --------
-    sklearn_mlp.MLPClassifier.partial_fit : Trains on one block.
+    sklearn_mlp.MLPClassifier.fit : Takes blocks in the place of X and y.
 
     Notes
     -----

@@ -313,6 +313,17 @@ def test_an_estimator_learns_the_same_from_a_block_and_from_a_data_frame(estimat
     assert_array_equal(predictions, from_frame.predict(frame[columns]))
 
 
+@pytest.mark.parametrize("estimator", [MLPClassifier, TabularMLPClassifier])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fit_and_predict_take_blocks(estimator, path):
+    params = {"max_iter": 30, "learning_rate_init": 0.01, "random_state": 0}
+    model = estimator(**params).fit(ParquetBlocks(path, target="target"))
+    assert model.classes_.tolist() == load_iris().target_names.tolist()
+    assert model.feature_names_in_.tolist() == IRIS.columns[:-1].tolist()
+    predictions = model.predict(ParquetBlocks(path, columns=model.feature_names_in_.tolist()))
+    assert np.mean(predictions == load_iris().target_names[IRIS["target"]]) > 0.9
+
+
 # -- processes, threads, memory ----------------------------------------------------------------------------------------
 
 
