@@ -93,6 +93,7 @@ MAY_IMPORT = {
     "_caller": set(),
     "_checkpoint": {"_checks"},
     "_tasks": set(),
+    "blocks": {"_checks"},
     "callbacks": {"_caller", "_checkpoint"},
     "encoders": {"_checks", "_columns", "_docstrings", "_interactions", "devices.cpu", "devices.encoded"},
     "_columns": {"_checks"},
