@@ -100,9 +100,9 @@ def check_arguments(inputs, solver, resume_from):
 def read_array(estimator, name, array, device):
     """The argument `name`, of data, as an array of the dtype that NumPy finds for its values.
 
-    A sparse matrix, an array in GPU memory, X in blocks, and X in a data frame, whose names are needed, are unchanged. Raises an
-    error for a Dask collection, for an array in GPU memory if the device is the CPU, for masked values, and for dates
-    (in a frame: `accepted_dtypes`), which only labels can be.
+    A sparse matrix, an array in GPU memory, X in blocks, and X in a data frame, whose names are needed, are unchanged.
+    Raises an error for a Dask collection, for an array in GPU memory if the device is the CPU, for masked values, and
+    for dates (in a frame: `accepted_dtypes`), which only labels can be.
     """
     if (type(array) is np.ndarray and array.dtype.kind in "biuf" and array.itemsize <= 8) or array is None:
         return array
