@@ -205,6 +205,19 @@ def test_indices(path):
         blocks["a"]
 
 
+@pytest.mark.parametrize("part", [slice(2), slice(-2, None), slice(None, None, -1), slice(0, 0)])
+def test_slices(part, path):
+    blocks = ParquetBlocks(path, target="target", columns=IRIS.columns[:2].tolist(), sample_weight=IRIS.columns[2])
+    sliced, expected = blocks[part], [*blocks][part]
+    assert sliced.n_rows == blocks.n_rows[part]
+    assert len(sliced) == len(expected)
+    for (X, *arrays), (expected_X, *expected_arrays) in zip(sliced, expected, strict=True):
+        assert X.equals(expected_X)
+        assert_array_equal(arrays, expected_arrays)
+    assert blocks.n_rows == [60, 60, 30]
+    assert pickle.loads(pickle.dumps(sliced)).n_rows == sliced.n_rows
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +335,16 @@ def test_fit_and_predict_take_blocks(estimator, path):
     assert model.feature_names_in_.tolist() == IRIS.columns[:-1].tolist()
     predictions = model.predict(ParquetBlocks(path, columns=model.feature_names_in_.tolist()))
     assert np.mean(predictions == load_iris().target_names[IRIS["target"]]) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_last_row_groups_as_validation_set(tmp_path):
+    IRIS.sample(frac=1, random_state=0).to_parquet(tmp_path / "iris.parquet", row_group_size=30)
+    blocks = ParquetBlocks(tmp_path / "iris.parquet", target="target")
+    clf = MLPClassifier(max_iter=3, random_state=0).fit(blocks[:-2], X_val=blocks[-2:])
+    X, y = concatenate(blocks[-2:])
+    assert clf.validation_scores_[-1] == clf.score(X, y)
+    assert clf.t_ == 3 * 90
 
 
 # -- processes, threads, memory ----------------------------------------------------------------------------------------
