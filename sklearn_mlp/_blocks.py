@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from scipy.sparse import issparse, vstack
 from sklearn.base import is_classifier
@@ -15,6 +16,7 @@ from sklearn_mlp._checks import (
     check_range,
     is_blocks,
     read_array,
+    validate_table,
     validate_weight,
     validate_X,
     validate_y,
@@ -64,7 +66,10 @@ class BlockReader:
             return Rows(self._read_X(X, reset), y, weight)
 
     def _read_X(self, X, reset):
-        return validate_X(self.mlp, read_array(self.mlp, "X", X, self.host), self.host, reset=reset)
+        X = read_array(self.mlp, "X", X, self.host)
+        if nw.dependencies.is_pyarrow_table(X):
+            return validate_table(self.mlp, X, reset=reset)
+        return validate_X(self.mlp, X, self.host, reset=reset)
 
     def _parts(self, i):
         block = self.blocks[i]

@@ -28,7 +28,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+from sklearn_mlp._checks import validate_table, validate_X
 from sklearn_mlp.blocks import ParquetBlocks
+from sklearn_mlp.devices import resolve_device
 
 DIAMONDS = data("ggplot2", "diamonds").astype(dict.fromkeys(("cut", "color", "clarity"), "category"))
 IRIS = load_iris(as_frame=True).frame
@@ -324,6 +326,39 @@ def test_an_estimator_learns_the_same_from_a_block_and_from_a_data_frame(estimat
     from_frame = estimator.fit(frame[columns], y_of_frame)
     assert from_block.feature_names_in_.tolist() == columns
     assert_array_equal(predictions, from_frame.predict(frame[columns]))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"a": pa.array([0.5, 1e30], pa.float32()), "b": pa.array([1, 2], pa.int8())},
+        {"a": pa.array([0.1, 2.0]), "b": pa.array([2**40, -3])},
+        {"a": pa.array([0.5, 1.0], pa.float32()), "b": pa.array([2**40 + 1, 3])},
+        {"a": pa.array([True, False]), "b": pa.array([3, 4], pa.uint16())},
+        {"a": pa.array(["1", "2"]), "b": pa.array([3, 4]).dictionary_encode()},
+        {"a": pa.array([3.0, None]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array([3, None]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array([np.inf, 1.0]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array(["u", "v"]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array([date(2020, 1, 3)] * 2), "b": pa.array([3.0, 4.0])},
+    ],
+    ids=lambda columns: ", ".join(str(column.type) for column in columns.values()),
+)
+def test_a_table_is_read_as_scikit_learn_reads_it(columns):
+    """By the same checks, in another memory layout."""
+    table, device = pa.table(columns), resolve_device("cpu")
+    expected, found = MLPClassifier(), MLPClassifier()
+    try:
+        X = validate_X(expected, table, device, reset=True)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            validate_table(found, table, reset=True)
+        return
+    assert_array_equal(validate_table(found, table, reset=True), X, strict=True)
+    assert found.feature_names_in_.tolist() == expected.feature_names_in_.tolist() == ["a", "b"]
+    assert found.n_features_in_ == 2
+    with pytest.raises(ValueError, match="feature names"):
+        validate_table(found, table.rename_columns(["a", "c"]), reset=False)
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, TabularMLPClassifier])
