@@ -1,9 +1,9 @@
 """Ten million rows with categories and gaps, in Parquet files, that are never in memory as a whole.
 
-Deliveries that come late or not, by distance, weight, hour, weather, the traffic of the twelve hours before, carrier and
-region; one wind in eight is not known. The rows are made on the spot and written one row group at a time. TabularMLPClassifier is fitted to the row
-groups, with the last of them as validation set, and predicts another file into an array on disk. As the probability
-that a delivery is late is known here, so is the best possible log-loss.
+Deliveries that come late or not, by distance, weight, hour, weather, the traffic of the twelve hours before, carrier
+and region; one wind in eight is not known. The rows are made on the spot and written one row group at a time.
+TabularMLPClassifier is fitted to the row groups, with the last of them as validation set, and predicts another file
+into an array on disk. As the probability that a delivery is late is known here, so is the best possible log-loss.
 
 Needs `pip install pyarrow`, and Linux or macOS. Run with `python examples/parquet.py`, which takes about ten minutes on
 two cores and 2 GB in the folder of temporary files; `--rows 100000` takes fewer rows.
