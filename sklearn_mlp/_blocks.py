@@ -15,6 +15,7 @@ from sklearn_mlp._checks import (
     check_range,
     is_blocks,
     read_array,
+    shallow_copy,
     validate_weight,
     validate_X,
     validate_y,
@@ -41,30 +42,39 @@ class BlockReader:
         Gets the attributes that scikit-learn's validation of X leaves.
     blocks : sequence of blocks
     name : {"X", "X_val"}
+    part : str
+        What errors call a block.
     """
 
-    def __init__(self, mlp, blocks, name="X"):
+    def __init__(self, mlp, blocks, name="X", part="Block"):
         self.mlp = mlp
         self.blocks = blocks
         self.name = name
-        self.host = resolve_device("cpu")
+        self.part = part
+
+    def of(self, blocks):
+        """A reader of other blocks, by number, with a copy of the estimator."""
+        reader = shallow_copy(self)
+        reader.mlp, reader.blocks = shallow_copy(self.mlp), blocks
+        return reader
 
     def read(self, i, reset=False):
         """The rows of block `i`, or None if it has none."""
-        mlp = self.mlp
-        with about_block(self.name, i):
+        mlp, host = self.mlp, resolve_device("cpu")
+        with about_block(self.name, i, self.part):
             X, y, weight = self._parts(i)
             if not _num_samples(X):
                 return None
-            y = read_array(mlp, "y", y, self.host)
-            y = as_column(validate_y(mlp, y, self.host), warns=False)
+            y = read_array(mlp, "y", y, host)
+            y = as_column(validate_y(mlp, y, host), warns=False)
             check_consistent_length(X, y)
-            weight = read_array(mlp, "sample_weight", weight, self.host)
-            weight = validate_weight(weight, y.shape[0], np.float64, self.host, zeros=True)
+            weight = read_array(mlp, "sample_weight", weight, host)
+            weight = validate_weight(weight, y.shape[0], np.float64, host, zeros=True)
             return Rows(self._read_X(X, reset), y, weight)
 
     def _read_X(self, X, reset):
-        return validate_X(self.mlp, read_array(self.mlp, "X", X, self.host), self.host, reset=reset)
+        host = resolve_device("cpu")
+        return validate_X(self.mlp, read_array(self.mlp, "X", X, host), host, reset=reset)
 
     def _parts(self, i):
         block = self.blocks[i]
@@ -131,7 +141,7 @@ class BlocksTrainingSet(TrainingSet):
 
     Parameters
     ----------
-    mlp, device, dtype, known_classes
+    mlp, device, dtype, known_classes, incremental
         See `TrainingSet`.
     reader : object
         Its `read` returns the `Rows` of a block.
@@ -140,14 +150,16 @@ class BlocksTrainingSet(TrainingSet):
 
     encoding = None
 
-    def __init__(self, mlp, device, reader, survey, dtype, *, known_classes=None):
+    def __init__(self, mlp, device, reader, survey, dtype, *, known_classes=None, incremental=False):
         X, y, weight = survey.sample
         self._set(device, X, y, None if weight is None else weight.astype(dtype), dtype)
         self.reader = reader
         self.survey = survey
+        self.n_rows_of = survey.n_rows_of
+        self.has_weights = survey.has_weights
         of_all = survey.y
         with about("y"):
-            read = self._learn(mlp, of_all.values, None, known_classes)
+            read = self._learn(mlp, of_all.values, None, known_classes, incremental)
             if self.task.standardizes:
                 self.task.standardize(of_all.mean, of_all.deviation)
             target = self.encode(read)
@@ -162,14 +174,9 @@ class BlocksTrainingSet(TrainingSet):
         """The target and the weights of `Rows`."""
         target = self.encode(self.task.read(rows.y, self.device))
         weight = rows.sample_weight
-        if self.survey.has_weights:
+        if self.has_weights:
             weight = (np.ones(len(target)) if weight is None else weight).astype(self.dtype)
         return target, self.weigh_part(target, weight)
-
-    @property
-    def n_rows_of(self):
-        """The number of rows of each block."""
-        return self.survey.n_rows_of
 
     def load(self, i):
         """The rows of block `i` as they are trained on."""
@@ -254,8 +261,8 @@ def read_again(reader, i, n_rows):
     n_now = 0 if rows is None else rows.y.shape[0]
     if n_now != n_rows:
         raise ValueError(
-            f"Block {i} of {reader.name} had {n_rows} rows when fit read it first, and now has {n_now}. Blocks must "
-            "not change during fit: write to another file, or copy the data first."
+            f"{reader.part} {i} of {reader.name} had {n_rows} rows when fit read it first, and now has {n_now}. Data "
+            "must not change during fit: write to another file, or copy them first."
         )
     return rows
 
@@ -295,12 +302,12 @@ def _join(parts):
 
 
 @contextmanager
-def about_block(name, i):
+def about_block(name, i, part="Block"):
     """Prefix errors with the number of a block."""
     try:
         yield
     except (TypeError, ValueError, OverflowError) as error:
-        error.args = (f"Block {i} of {name}: {error}",)
+        error.args = (f"{part} {i} of {name}: {error}",)
         raise
 
 

@@ -46,6 +46,13 @@ def suggest(name, options):
     return f" Did you mean {likely[0]!r}?" if likely else ""
 
 
+def shallow_copy(instance):
+    """A copy that what other threads set on an instance does not reach."""
+    copied = object.__new__(type(instance))
+    vars(copied).update(vars(instance))
+    return copied
+
+
 @contextmanager
 def about(*names):
     """Prefix errors with the arguments `names` if they name none of them: scikit-learn's checks say "array"."""

@@ -113,7 +113,7 @@ class BlockBatches:
             rows = np.arange(n_rows)
             if random_state is not None:
                 random_state.shuffle(rows)
-            window = _join(self._parts(left, numbers), n_rows)._replace(rows=rows)
+            window = join(self._parts(left, numbers), n_rows)._replace(rows=rows)
             left = None
             if start + self.n_blocks < len(order):
                 n_used = n_rows - n_rows % self.batch_size
@@ -142,7 +142,7 @@ def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
             del item
 
 
-def _join(parts: Iterator[Data], n_rows: int) -> Data:
+def join(parts: Iterator[Data], n_rows: int) -> Data:
     """The rows of several parts, each of which is dropped as soon as it is copied."""
     part: Data | None = next(parts)
     assert part is not None
