@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from scipy.sparse import issparse, vstack
 from sklearn.base import is_classifier
@@ -16,6 +17,7 @@ from sklearn_mlp._checks import (
     is_blocks,
     read_array,
     shallow_copy,
+    validate_table,
     validate_weight,
     validate_X,
     validate_y,
@@ -74,7 +76,10 @@ class BlockReader:
 
     def _read_X(self, X, reset):
         host = resolve_device("cpu")
-        return validate_X(self.mlp, read_array(self.mlp, "X", X, host), host, reset=reset)
+        X = read_array(self.mlp, "X", X, host)
+        if nw.dependencies.is_pyarrow_table(X):
+            return validate_table(self.mlp, X, reset=reset)
+        return validate_X(self.mlp, X, host, reset=reset)
 
     def _parts(self, i):
         block = self.blocks[i]
