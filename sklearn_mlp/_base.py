@@ -79,7 +79,7 @@ def score(estimator, task_of, X, y, sample_weight):
     if is_blocks(X):
         if not (y is None and sample_weight is None):
             raise ValueError("X is a sequence of blocks, which have y and sample_weight; score takes no others.")
-        y, sample_weight = targets_of_blocks(X)
+        y, sample_weight = targets_of_blocks(snapshot, X)
     with device.active():
         prediction = to_host(snapshot.predict(X), device)
         task = task_of(snapshot)
@@ -106,6 +106,11 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _fit(self, inputs, *, known_classes=None, incremental=False, resume_from=None):
         if incremental:
             self._validate_changed_params()
+            if is_blocks(inputs.X):
+                raise ValueError(
+                    "X is a sequence of blocks, which are for fit. Call partial_fit for each: for X, y in blocks: "
+                    "partial_fit(X, y)."
+                )
         check_arguments(inputs, self.solver, resume_from)
         device = resolve_device(self.device)
         arrays = Inputs(*(self._read(name, array, device) for name, array in inputs._asdict().items()))

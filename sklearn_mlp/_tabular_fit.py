@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
 
-from sklearn_mlp._blocks import BlockReader
+from sklearn_mlp._blocks import BlockReader, about_block
 from sklearn_mlp._checks import about, as_column, is_blocks, read_array, to_host, validate_weight, validate_y
 from sklearn_mlp._columns import as_table, read_columns
 from sklearn_mlp._ensemble import EnsembleFit, Member, normalised, outputs, split
@@ -130,9 +130,13 @@ class TabularFit:
             return None
         if is_blocks(inputs.X_val):
             reader = TableReader(self.estimator, inputs.X_val, "X_val")
-            parts = [rows._replace(X=self.encoder._table(reader.columns(rows))) for rows in reader.all() if rows]
+            parts = []
+            for i, rows in enumerate(reader.all()):
+                if rows is not None:
+                    with about_block(reader.name, i):
+                        parts.append(rows._replace(X=self.encoder._table(reader.columns(rows))))
             if not parts:
-                raise ValueError("X_val has no rows: all of its blocks are empty. One row is required.")
+                raise ValueError("X_val has no rows of positive weight: one is required.")
             table, y, weight = stack_rows(parts)
         else:
             with about("X_val"):
