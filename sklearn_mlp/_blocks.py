@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
 from sklearn.base import is_classifier, is_regressor
-from sklearn.utils import check_consistent_length
+from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _num_samples
 
 from sklearn_mlp._checks import (
@@ -44,6 +44,8 @@ class BlockReader:
     name : {"X", "X_val"}
     """
 
+    drops_rows_of_zero_weight = False
+
     def __init__(self, mlp, blocks, name="X"):
         self.mlp = mlp
         self.blocks = blocks
@@ -60,6 +62,11 @@ class BlockReader:
                 return None
             y, weight = read_targets(mlp, y, weight, self.host)
             check_consistent_length(X, y)
+            if self.drops_rows_of_zero_weight and weight is not None and not weight.all():
+                kept = np.flatnonzero(weight)
+                if not kept.size:
+                    return None
+                X, y, weight = (_safe_indexing(each, kept) for each in (X, y, weight))
             rows = Rows(self._read_X(X, reset), y, weight)
             self._check_kind(rows)
             return rows
@@ -140,10 +147,11 @@ def read_targets(mlp, y, weight, device):
 
 
 def check_survey(survey, name):
-    if survey.y is None:
-        raise ValueError(f"{name} has no rows: all of its {len(survey.n_rows_of)} blocks are empty. One is required.")
     if survey.total_weight == 0:
-        raise ValueError(f"The sample weights of all rows of {name} are zero. One has to be positive.")
+        raise ValueError(
+            f"{name} has no row with a positive weight: none of its {len(survey.n_rows_of)} blocks has one. One is "
+            "required."
+        )
 
 
 class HeldOut(NamedTuple):

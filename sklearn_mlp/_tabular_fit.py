@@ -26,18 +26,13 @@ class Merged(NamedTuple):
 
 
 class TableReader(BlockReader):
-    """Reads the columns of blocks; rows of zero weight are dropped."""
+    """Reads the columns of blocks."""
+
+    drops_rows_of_zero_weight = True
 
     def _read_X(self, X, reset):
         self.names, _, columns = read_columns(self.mlp, X, reset)
         return [*columns]
-
-    def read(self, i, reset=False):
-        rows = super().read(i, reset)
-        if rows is None or rows.sample_weight is None:
-            return rows
-        kept = np.flatnonzero(rows.sample_weight)
-        return rows.take(kept) if len(kept) else None
 
     def columns(self, rows):
         """`Rows` as `read_columns` returns a table."""
@@ -136,7 +131,7 @@ class TabularFit:
                     with about_block(reader.name, i):
                         parts.append(rows._replace(X=self.encoder._table(reader.columns(rows))))
             if not parts:
-                raise ValueError("X_val has no rows of positive weight: one is required.")
+                raise ValueError("X_val has no row with a positive weight. One is required.")
             table, y, weight = stack_rows(parts)
         else:
             with about("X_val"):

@@ -729,9 +729,9 @@ HUGE[3, 2] = 1e39
         (with_block(3, X[:30], np.c_[LABELS, LABELS][:30]), "Block 3 of X: it has .*y of 2 column.s.*Make them alike"),
         (Blocks([X[:30], X[30:]]), "Block 0 of X: a block is .*, but this is a ndarray"),
         (Blocks([*zip(X, LABELS, strict=True)]), "Block 0 of X: .*X of this one is a ndarray of shape .4,."),
-        (Blocks([]), "X has no rows: all of its 0 blocks are empty"),
-        (cut([0, 0], X[:0], LABELS[:0]), "X has no rows: all of its 2 blocks are empty"),
-        (cut(30, X, LABELS, np.zeros(N)), "sample weights of all rows of X are zero"),
+        (Blocks([]), "X has no row with a positive weight: none of its 0 blocks has one"),
+        (cut([0, 0], X[:0], LABELS[:0]), "X has no row with a positive weight: none of its 2 blocks has one"),
+        (cut(30, X, LABELS, np.zeros(N)), "X has no row with a positive weight"),
     ],
 )
 def test_blocks_that_are_refused(blocks, match):
