@@ -182,7 +182,7 @@ class BlocksTrainingSet(TrainingSet):
 
     def __init__(self, mlp, device, reader, survey, dtype, *, known_classes=None):
         X, y, weight = survey.sample
-        self._set(device, X, y, None if weight is None else weight.astype(dtype), dtype)
+        self._set(device, X, y, weight, dtype)
         self.reader = reader
         self.survey = survey
         of_all = survey.y

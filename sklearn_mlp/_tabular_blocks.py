@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_mlp._blocks import MAX_VALIDATION_ROWS, BlocksTrainingSet, HeldOut, about_block
 from sklearn_mlp._ensemble import number_of_folds
-from sklearn_mlp._tabular_fit import TableReader, TabularFit
+from sklearn_mlp._tabular_fit import TableReader, TabularFit, without_unit
 from sklearn_mlp._validation_set import ValidationSet
 from sklearn_mlp.core.batches import Data
 from sklearn_mlp.devices.encoded import EncodedTable
@@ -79,6 +79,12 @@ class EncodedTrainingSet(BlocksTrainingSet):
                         np.ascontiguousarray(array).tofile(file)
         n_rows = sum(self.survey.n_rows_of)
         self._n_rows_of = [min(ROWS_OF_PART, n_rows - start) for start in range(0, n_rows, ROWS_OF_PART)]
+
+    def encode_y(self, rows):
+        weight, survey = rows.sample_weight, self.survey
+        if weight is not None:
+            rows = rows._replace(sample_weight=without_unit(weight, survey.total_weight / sum(survey.n_rows_of)))
+        return super().encode_y(rows)
 
     @property
     def n_rows_of(self):

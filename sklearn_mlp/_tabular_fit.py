@@ -25,6 +25,11 @@ class Merged(NamedTuple):
     inverse: np.ndarray
 
 
+def without_unit(weight, size):
+    """Weights by a power of 2, which rounds nothing: their unit has no effect, and float32 has them."""
+    return np.ldexp(weight, -np.frexp(size)[1])
+
+
 class TableReader(BlockReader):
     """Reads the columns of blocks."""
 
@@ -117,8 +122,7 @@ class TabularFit:
     def _read_weight(self, name, weight, n_rows):
         with about(name):
             weight = validate_weight(read_array(name, weight, self.device), n_rows, np.float64, self.device)
-        # By a power of 2, which rounds nothing: their unit has no effect, and float32 has them.
-        return None if weight is None else np.ldexp(weight, -np.frexp(weight.max())[1])
+        return None if weight is None else without_unit(weight, weight.max())
 
     def _read_validation_set(self, inputs):
         if inputs.X_val is None:
@@ -133,6 +137,7 @@ class TabularFit:
             if not parts:
                 raise ValueError("X_val has no row with a positive weight. One is required.")
             table, y, weight = stack_rows(parts)
+            weight = None if weight is None else without_unit(weight, weight.max())
         else:
             with about("X_val"):
                 X = to_host(read_array("X_val", inputs.X_val, self.device), self.device)

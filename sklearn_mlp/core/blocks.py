@@ -142,19 +142,19 @@ def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
 
     coming = read()
     try:
-        while (item := _result(coming)) is not end:
+        while (item := _wait(coming).result()) is not end:
             coming = read()
             yield item
             del item
     finally:
-        wait([coming])
+        _wait(coming)
 
 
-def _result(future: Future[Any]) -> Any:
+def _wait(future: Future[Any]) -> Future[Any]:
     """Wait with a timeout: some libraries, such as Polars, handle interrupts so that other waits do not end."""
     while not wait([future], timeout=0.1).done:
         pass
-    return future.result()
+    return future
 
 
 def _join(parts: Iterator[Data], n_rows: int) -> Data:

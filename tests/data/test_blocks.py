@@ -780,6 +780,18 @@ def test_a_block_that_changes_during_fit():
         clf().fit(blocks)
 
 
+def test_a_label_that_appears_during_fit():
+    blocks = cut(30, X, LABELS)
+
+    def changes(i):
+        if blocks.loaded.count(3) == 2:
+            blocks.parts[3] = X[:30], np.full(30, 7)
+
+    blocks.fails = changes
+    with pytest.raises(ValueError, match=r"Block 3 of X: y has \[7\], which fit has not seen; its classes are"):
+        clf().fit(blocks)
+
+
 @pytest.mark.parametrize("estimator", [clf(), TabularMLPClassifier()])
 @pytest.mark.parametrize(
     ("X_wrong", "match"),

@@ -155,6 +155,14 @@ def test_rows_of_zero_weight_have_no_effect():
         clf().fit(blocks_of(X, LABELS, np.zeros(N)))
 
 
+def test_the_unit_of_weights_has_no_effect():
+    weight = np.linspace(0, 2, N)
+    expected = clf().fit(blocks_of(X, LABELS, weight), X_val=blocks_of(X, LABELS, weight)).predict_proba(X)
+    for unit in (2.0**-200, 2.0**200):
+        blocks = blocks_of(X, LABELS, unit * weight)
+        assert_array_equal(clf().fit(blocks, X_val=blocks).predict_proba(X), expected)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_X_val_in_blocks(weighted):
     weight = [np.linspace(0.5, 2, N)] if weighted else []
