@@ -1,4 +1,4 @@
-"""Draw the figures of theory.md: `python docs/draw_figures.py` writes docs/figures/theory_*.svg.
+"""Draw the figures of theory.md and of guide/scale.md: `python docs/draw_figures.py` writes docs/figures/*.svg.
 
 The same versions of matplotlib and NumPy draw the same bytes. With the name of a folder, PNGs go there as well.
 """
@@ -293,16 +293,59 @@ def hidden():
     return fig
 
 
-DRAWINGS = neuron, layer, backward, tensor, network, residual, paths, hidden
+FAN = 8  # children of a node of the trees
+BANDWIDTH = 10e9 / 8  # bytes a second
+
+
+def seconds_per_round(n_workers, n_parameters, latency, per_task):
+    """What a round of averaging costs beside its training steps, with one shard a worker.
+
+    theta, m and v in float32 go down a tree from the client to the workers, and their means come up one. In each of
+    its L = ceil(log_8 workers) levels a node exchanges 8 messages of 12 bytes a parameter (fewer with fewer workers)
+    over its own link, all nodes of a level at once. The scheduler handles one task after the other: one a shard, and
+    one a node of the upward tree.
+
+        2 L (8 * 12 * parameters / bandwidth + latency)  +  workers * 8 / 7 * per_task
+    """
+    n_levels = np.ceil(np.log(n_workers) / np.log(FAN) - 1e-9)  # of 512 workers 3, despite rounding
+    transfer = 2 * n_levels * (np.minimum(FAN, n_workers) * 12 * n_parameters / BANDWIDTH + latency)
+    return transfer + n_workers * FAN / (FAN - 1) * per_task
+
+
+def rounds():
+    """Seconds a round by workers and parameters, and the training that makes them 5 % of a fit."""
+    n_workers = np.arange(1, 1001)
+    fig, ax = plt.subplots(figsize=(7.4, 4.4), layout="constrained")
+    for n_parameters, colour, name in ((1e7, "tab:red", "10⁷"), (1e6, "tab:orange", "10⁶"), (1e5, "tab:blue", "10⁵")):
+        fastest = seconds_per_round(n_workers, n_parameters, latency=1e-3, per_task=1e-3)
+        slowest = seconds_per_round(n_workers, n_parameters, latency=5e-3, per_task=4e-3)
+        ax.fill_between(n_workers, fastest, slowest, color=colour, alpha=0.3, linewidth=0)
+        ax.plot(n_workers, fastest, color=colour, linewidth=1.4, label=f"{name} parameters")
+        ax.plot(n_workers, slowest, color=colour, linewidth=0.6)
+    ax.set(xscale="log", yscale="log", xlim=(1, 1000), ylim=(1e-3, 20))
+    ax.set(xlabel="workers", ylabel="seconds that a round costs")
+    ax.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
+    ax.set_yticks([1e-3, 0.01, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
+    training = ax.secondary_yaxis("right", functions=(lambda seconds: 19 * seconds, lambda seconds: seconds / 19))
+    training.set_ylabel("seconds of training between rounds, for 5 %")
+    training.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+    ax.grid(color="0.9", linewidth=0.6)
+    ax.spines["top"].set_visible(False)
+    ax.legend(loc="upper left", frameon=False)
+    return fig
+
+
+OF_THEORY = neuron, layer, backward, tensor, network, residual, paths, hidden
+DRAWINGS = {f"theory_{draw.__name__}": draw for draw in OF_THEORY} | {"scale_rounds": rounds}
 
 
 def main():
     FOLDER.mkdir(exist_ok=True)
-    for draw in DRAWINGS:
+    for name, draw in DRAWINGS.items():
         fig = draw()
-        fig.savefig(FOLDER / f"theory_{draw.__name__}.svg", metadata={"Date": None})
+        fig.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
         for folder in sys.argv[1:]:
-            fig.savefig(Path(folder) / f"theory_{draw.__name__}.png", dpi=110)
+            fig.savefig(Path(folder) / f"{name}.png", dpi=110)
         plt.close(fig)
 
 

@@ -21,8 +21,8 @@ FLOORS = (
     (
         "beside the estimators",
         "tab:purple",
-        "scikit-learn, skl2onnx, PyTorch, Matplotlib",
-        (("__init__", "callbacks", "plotting"), ("export", "_onnx", "_onnx_tabular")),
+        "scikit-learn, PyTorch, libraries of extras",
+        (("__init__", "dask", "_cluster", "blocks"), ("callbacks", "plotting", "export", "_onnx", "_onnx_tabular")),
     ),
     (
         "tables: encoders, ensembles",

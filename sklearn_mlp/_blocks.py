@@ -16,6 +16,7 @@ from sklearn_mlp._checks import (
     check_range,
     is_blocks,
     read_array,
+    shallow_copy,
     validate_weight,
     validate_X,
     validate_y,
@@ -42,25 +43,32 @@ class BlockReader:
         Gets the attributes that scikit-learn's validation of X leaves.
     blocks : sequence of blocks
     name : {"X", "X_val"}
+    part : str
+        What errors call a block.
     """
 
     drops_rows_of_zero_weight = False
 
-    def __init__(self, mlp, blocks, name="X"):
+    def __init__(self, mlp, blocks, name="X", part="Block"):
         self.mlp = mlp
         self.blocks = blocks
         self.name = name
-        self.host = resolve_device("cpu")
+        self.part = part
         self._kind = None
+
+    def of(self, blocks):
+        """A reader of other blocks, by number, with a copy of the estimator."""
+        reader = shallow_copy(self)
+        reader.mlp, reader.blocks = shallow_copy(self.mlp), blocks
+        return reader
 
     def read(self, i, reset=False):
         """The rows of block `i`, or None if it has none."""
-        mlp = self.mlp
-        with about_block(self.name, i):
+        with about_block(self.name, i, self.part):
             X, y, weight = block_of(self.blocks, i)
             if not _num_samples(X):
                 return None
-            y, weight = read_targets(mlp, y, weight, self.host)
+            y, weight = read_targets(self.mlp, y, weight, resolve_device("cpu"))
             check_consistent_length(X, y)
             if self.drops_rows_of_zero_weight and weight is not None and not weight.all():
                 kept = np.flatnonzero(weight)
@@ -72,7 +80,8 @@ class BlockReader:
             return rows
 
     def _read_X(self, X, reset):
-        return validate_X(self.mlp, read_array("X", X, self.host), self.host, reset=reset)
+        host = resolve_device("cpu")
+        return validate_X(self.mlp, read_array(self.mlp, "X", X, host), host, reset=reset)
 
     def _check_kind(self, rows):
         """Raise ValueError if the rows cannot be stacked with those before."""
@@ -138,20 +147,17 @@ def block_of(blocks, i):
 
 def read_targets(mlp, y, weight, device):
     """y and the weights of a block, validated."""
-    y = read_array("y", y, device, dates_allowed=is_classifier(mlp))
+    y = read_array(mlp, "y", y, device)
     y = as_column(validate_y(mlp, y, device), warns=False)
     if is_regressor(mlp):
         check_numeric(y)
-    weight = read_array("sample_weight", weight, device)
+    weight = read_array(mlp, "sample_weight", weight, device)
     return y, validate_weight(weight, y.shape[0], np.float64, device, zeros=True)
 
 
 def check_survey(survey, name):
     if survey.total_weight == 0:
-        raise ValueError(
-            f"{name} has no row with a positive weight: none of its {len(survey.n_rows_of)} blocks has one. One is "
-            "required."
-        )
+        raise ValueError(f"{name} has no row with a positive weight. One is required.")
 
 
 class HeldOut(NamedTuple):
@@ -171,7 +177,7 @@ class BlocksTrainingSet(TrainingSet):
 
     Parameters
     ----------
-    mlp, device, dtype, known_classes
+    mlp, device, dtype, known_classes, incremental
         See `TrainingSet`.
     reader : object
         Its `read` returns the `Rows` of a block.
@@ -180,15 +186,17 @@ class BlocksTrainingSet(TrainingSet):
 
     encoding = None
 
-    def __init__(self, mlp, device, reader, survey, dtype, *, known_classes=None):
+    def __init__(self, mlp, device, reader, survey, dtype, *, known_classes=None, incremental=False):
         X, y, weight = survey.sample
         self._set(device, X, y, weight, dtype)
         self.reader = reader
         self.survey = survey
+        self.n_rows_of = survey.n_rows_of
+        self.has_weights = survey.has_weights
         of_all = survey.y
         with about("y"):
             labels = csr_matrix(of_all.values) if issparse(y) else of_all.values
-            read = self._learn(mlp, labels, None, known_classes)
+            read = self._learn(mlp, labels, None, known_classes, incremental)
             if self.task.standardizes:
                 self.task.standardize(of_all.mean, of_all.deviation)
             target = self.encode(read)
@@ -203,14 +211,9 @@ class BlocksTrainingSet(TrainingSet):
         """The target and the weights of `Rows`."""
         target = self.encode(self.task.read(rows.y, self.device))
         weight = rows.sample_weight
-        if self.survey.has_weights:
+        if self.has_weights:
             weight = cast(np.ones(len(target)) if weight is None else weight, self.dtype, self.device, "sample_weight")
         return target, self.weigh_part(target, weight)
-
-    @property
-    def n_rows_of(self):
-        """The number of rows of each block."""
-        return self.survey.n_rows_of
 
     def load(self, i):
         """The rows of block `i` as they are trained on."""
@@ -305,8 +308,8 @@ def read_again(reader, i, n_rows):
     n_now = 0 if rows is None else rows.y.shape[0]
     if n_now != n_rows:
         raise ValueError(
-            f"Block {i} of {reader.name} had {n_rows} rows when fit read it first, and now has {n_now}. Blocks must "
-            "not change during fit: write to another file, or copy the data first."
+            f"{reader.part} {i} of {reader.name} had {n_rows} rows when fit read it first, and now has {n_now}. Data "
+            "must not change during fit: write to another file, or copy them first."
         )
     return rows
 
@@ -369,15 +372,15 @@ def _join(parts):
 
 
 @contextmanager
-def about_block(name, i):
+def about_block(name, i, part="Block"):
     """Have errors say which block they are about."""
     try:
         yield
     except Exception as error:
         if type(error) in (TypeError, ValueError, OverflowError):
-            error.args = (f"Block {i} of {name}: {error}",)
+            error.args = (f"{part} {i} of {name}: {error}",)
         else:  # of the library that reads the block, with arguments of its own
-            error.add_note(f"This is about block {i} of {name}.")
+            error.add_note(f"This is about {part.lower()} {i} of {name}.")
         raise
 
 

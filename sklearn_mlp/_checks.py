@@ -10,7 +10,7 @@ from numbers import Integral, Number
 import narwhals.stable.v2 as nw
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length
@@ -44,6 +44,13 @@ def suggest(name, options):
     likely = [option for option in SYNONYMS.get(name, ()) if option in options]
     likely += get_close_matches(name, options, n=1)
     return f" Did you mean {likely[0]!r}?" if likely else ""
+
+
+def shallow_copy(instance):
+    """A copy that what other threads set on an instance does not reach."""
+    copied = object.__new__(type(instance))
+    vars(copied).update(vars(instance))
+    return copied
 
 
 @contextmanager
@@ -112,14 +119,17 @@ def check_arguments(inputs, solver, resume_from):
         )
 
 
-def read_array(name, array, device, dates_allowed=False):
+def read_array(estimator, name, array, device):
     """The argument `name`, of data, as an array of the dtype that NumPy finds for its values.
 
-    A sparse matrix, an array in GPU memory, and X in a data frame, whose names are needed, are unchanged. Raises an
-    error for an array in GPU memory if the device is the CPU, for masked values, and for dates (in a frame:
-    `accepted_dtypes`).
+    A sparse matrix, an array in GPU memory, X in blocks, and X in a data frame, whose names are needed, are unchanged.
+    Raises an error for a Dask collection, for an array in GPU memory if the device is the CPU, for masked values, and
+    for dates (in a frame: `accepted_dtypes`), which only labels can be.
     """
     if (type(array) is np.ndarray and array.dtype.kind in "biuf" and array.itemsize <= 8) or array is None:
+        return array
+    refuse_dask(estimator, name, array)
+    if name.startswith("X") and is_blocks(array):
         return array
     if on_gpu(array):
         if device.name == "cpu":
@@ -147,12 +157,27 @@ def read_array(name, array, device, dates_allowed=False):
             with about(name):
                 array = to_numpy(array)
         columns = {"dtype": array}
-    if not dates_allowed:
+    if not (name in ("y", "y_val") and is_classifier(estimator)):
         refuse_dates(name, columns)
     if array.dtype == np.longdouble:
         with np.errstate(over="ignore"):
             array = array.astype(np.float64)
     return array
+
+
+def refuse_dask(estimator, name, array):
+    """Raise TypeError if the argument `name` is a Dask collection: NumPy would gather it in memory without a word."""
+    graph = getattr(array, "__dask_graph__", None)
+    if graph is None or graph() is None:  # xarray has the method for arrays in memory, too
+        return
+    remedy = f"Pass {name}.compute()."
+    if is_classifier(estimator) or is_regressor(estimator):
+        ours = next(kind for kind in type(estimator).__mro__ if kind.__module__.startswith("sklearn_mlp."))
+        remedy = f"Use sklearn_mlp.dask.Dask{ours.__name__}, or pass {name}.compute()."
+    raise TypeError(
+        f"{name} is a {type(array).__module__}.{type(array).__name__}, which Dask computes in parts, but "
+        f"{type(estimator).__name__} needs all rows in memory. {remedy}"
+    )
 
 
 def to_numpy(array):

@@ -38,7 +38,6 @@ from sklearn_mlp._validation_set import ValidationSet, make_validation
 from sklearn_mlp.core.batches import Data
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.parameters import draw, empty_parameters
-from sklearn_mlp.core.training import Training
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -218,7 +217,7 @@ class Fit:
                 self._load_parameters,
             )
         best = self.history.best_loss_
-        training = Training(
+        training = of.start(
             self.plan,
             data,
             self.theta,
@@ -318,7 +317,8 @@ class Fit:
         tasks.epoch_begins()
         is_over = False
         try:
-            result = minimize_lbfgs(self.plan, data, objective, iteration_ends)
+            mean_loss = self.training_set.mean_loss(self.plan, data, objective)
+            result = minimize_lbfgs(self.plan, mean_loss, data.total_weight, objective, iteration_ends)
         except KeyboardInterrupt:
             keep_what_is_trained()
         else:

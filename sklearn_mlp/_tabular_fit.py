@@ -98,7 +98,7 @@ class TabularFit:
     def _read_rows(self, inputs, groups):
         """X as a table, y, weights and groups of the rows of positive weight."""
         device = self.device
-        X = as_table(to_host(read_array("X", inputs.X, device), device))
+        X = as_table(to_host(read_array(self.estimator, "X", inputs.X, device), device))
         y = self._read_y("y", inputs.y)
         with about("X", "y"):
             check_consistent_length(X, y)
@@ -115,13 +115,14 @@ class TabularFit:
         return tuple(None if each is None else _safe_indexing(each, self.kept) for each in arrays)
 
     def _read_y(self, name, y):
-        y = read_array(name, y, self.device, dates_allowed=is_classifier(self.estimator))
+        y = read_array(self.estimator, name, y, self.device)
         with about(name):
             return as_column(validate_y(self.estimator, to_host(y, self.device), self.device))
 
     def _read_weight(self, name, weight, n_rows):
         with about(name):
-            weight = validate_weight(read_array(name, weight, self.device), n_rows, np.float64, self.device)
+            weight = read_array(self.estimator, name, weight, self.device)
+            weight = validate_weight(weight, n_rows, np.float64, self.device)
         return None if weight is None else without_unit(weight, weight.max())
 
     def _read_validation_set(self, inputs):
@@ -140,7 +141,7 @@ class TabularFit:
             weight = None if weight is None else without_unit(weight, weight.max())
         else:
             with about("X_val"):
-                X = to_host(read_array("X_val", inputs.X_val, self.device), self.device)
+                X = to_host(read_array(self.estimator, "X_val", inputs.X_val, self.device), self.device)
                 table = self.encoder._table(read_columns(self.estimator, X, reset=False))
             y = self._read_y("y_val", inputs.y_val)
             with about("X_val", "y_val"):

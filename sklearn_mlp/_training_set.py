@@ -9,6 +9,8 @@ from sklearn.base import is_regressor
 from sklearn_mlp._checks import about, split_rows
 from sklearn_mlp._validation_set import ValidationSet
 from sklearn_mlp.core.batches import Data
+from sklearn_mlp.core.lbfgs import mean_loss
+from sklearn_mlp.core.training import Training
 
 
 class Problem(NamedTuple):
@@ -130,6 +132,14 @@ class TrainingSet:
         """
         X = self.device.prepare_rows(self.X, self.dtype, gather=gathers)
         return Data(X, self.target, self.sample_weight, None if rows is None else rows.copy())
+
+    def start(self, *args, **kwargs):
+        """A `Training` with these arguments."""
+        return Training(*args, **kwargs)
+
+    def mean_loss(self, plan, data, objective):
+        """The function that 'lbfgs' minimises, without the penalty."""
+        return mean_loss(plan, data, data.total_weight, objective)
 
     def split(self, plan, random_state):
         """The rows to train on, and a validation set of others, for `early_stopping`."""

@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mlp._checks import refuse_dask
 from sklearn_mlp._columns import as_categories, as_number, as_table, named_categories, read_columns
 from sklearn_mlp._docstrings import documented
 from sklearn_mlp._interactions import Interaction, find_interactions
@@ -101,6 +102,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         self : PiecewiseLinearEncoder
             The fitted encoder.
         """
+        refuse_dask(self, "X", X)
         X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -127,6 +129,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             The bins of all features, between 0 and 1.
         """
         check_is_fitted(self)
+        refuse_dask(self, "X", X)
         X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan", reset=False)
         encoded = np.empty((len(X), sum(len(edges) - 1 for edges in self.bin_edges_)), np.float32)
         for rows in gen_batches(len(X), N_ROWS_AT_ONCE):
@@ -303,6 +306,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         ValueError
             If X has dates, or a feature that is to be a number is not.
         """
+        refuse_dask(self, "X", X)
         X = as_table(X)
         if y is not None:
             y = y.toarray() if issparse(y) else np.asarray(y)
@@ -386,6 +390,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
             If X does not have the features of the training data, or a feature that was a number is not.
         """
         check_is_fitted(self)
+        refuse_dask(self, "X", X)
         return encode_table(self._table(read_columns(self, X, reset=False)), self._encoding())
 
     def _table(self, read):

@@ -1,6 +1,7 @@
 """The rows of a data set in mini-batches."""
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +66,10 @@ class Batches:
         self.rows = rows
         self.n_rows = X.shape[0] if rows is None else len(rows)
         self.batch_size = min(batch_size, self.n_rows)
+
+    @property
+    def n_steps(self) -> int:
+        return ceil(self.n_rows / self.batch_size)
 
     def shuffle(self, random_state: np.random.RandomState) -> None:
         """Shuffle `rows` in place."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
+from math import ceil
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -83,6 +84,10 @@ class BlockBatches:
         self.n_blocks = max(WINDOW_BLOCKS, WINDOW_ROWS // rows_of_block)
         self._seed: int | None = None
 
+    @property
+    def n_steps(self) -> int:
+        return ceil(self.n_rows / self.batch_size)
+
     def shuffle(self, random_state: np.random.RandomState) -> None:
         """Draw the order of blocks and rows."""
         self._seed = random_state.randint(2**31)
@@ -110,7 +115,7 @@ class BlockBatches:
             rows = np.arange(n_rows)
             if random_state is not None:
                 random_state.shuffle(rows)
-            window = _join(self._parts(left, numbers), n_rows)._replace(rows=rows)
+            window = join(self._parts(left, numbers), n_rows)._replace(rows=rows)
             left = None
             if start + self.n_blocks < len(order):
                 n_used = n_rows - n_rows % self.batch_size
@@ -157,7 +162,7 @@ def _wait(future: Future[Any]) -> Future[Any]:
     return future
 
 
-def _join(parts: Iterator[Data], n_rows: int) -> Data:
+def join(parts: Iterator[Data], n_rows: int) -> Data:
     """The rows of several parts, each of which is dropped as soon as it is copied."""
     part: Data | None = next(parts)
     assert part is not None

@@ -15,12 +15,19 @@ from sklearn_mlp.core.training import Plan
 Array = npt.NDArray[Any]
 
 
-def minimize_lbfgs(
-    plan: Plan, data: Data | BlockData, objective: Objective, iteration_ends: Callable[[float], None]
-) -> OptimizeResult:
-    """Minimise the objective over all rows of `data`, from its parameters on.
+# Of x, a vector in float64: the mean loss without the penalty, and its gradient in float64.
+MeanLoss = Callable[[Array], tuple[float, Array]]
 
-    The gradient is summed over chunks of rows, so that memory depends on their size and not on the number of rows.
+
+def minimize_lbfgs(
+    plan: Plan,
+    mean_loss: MeanLoss,
+    total_weight: float,
+    objective: Objective,
+    iteration_ends: Callable[[float], None],
+) -> OptimizeResult:
+    """Minimise the objective over all rows, from its parameters on.
+
     SciPy works in float64, whatever the precision of the network. The parameters are those of the last iteration when
     this returns, and also when it is interrupted.
 
@@ -28,28 +35,25 @@ def minimize_lbfgs(
     ----------
     plan : Plan
         Its `tol` is the largest component of the gradient at which to stop.
-    data : Data or BlockData
+    mean_loss : callable
+        See `MeanLoss`.
+    total_weight : float
+        The sum of the weights of all rows.
     objective : Objective
     iteration_ends : callable
         Takes the loss after each iteration; may raise StopIteration.
     """
-    device, total_weight = plan.device, data.total_weight
-    batches = data.chunks(device, plan.dtype, objective.network.n_units)
+    device = plan.device
     theta = objective.theta.trainable
     n_weights = objective.theta.weights.size
     reached = device.to_host(theta).astype(np.float64)
+    l2 = objective.alpha / total_weight
 
     def loss_and_gradient(x: Array) -> tuple[float, Array]:
-        device.write(x, out=theta)
-        total = device.zeros(theta.shape, np.float64)
-        for X, y, sample_weight, *_ in batches:
-            objective.backpropagate(X, y, sample_weight, 1 / total_weight)
-            total += objective.grad.trainable
-        gradient = device.to_host(total)
+        loss, gradient = mean_loss(x)
         W = x[:n_weights]
-        l2 = objective.alpha / total_weight
         gradient[:n_weights] += l2 * W
-        return device.collect(objective.loss) + 0.5 * l2 * float(W @ W), gradient
+        return loss + 0.5 * l2 * float(W @ W), gradient
 
     def callback(intermediate_result: OptimizeResult) -> None:
         reached[...] = intermediate_result.x
@@ -69,3 +73,23 @@ def minimize_lbfgs(
     finally:
         device.write(reached, out=theta)
     return result
+
+
+def mean_loss(plan: Plan, data: Data | BlockData, total_weight: float, objective: Objective) -> MeanLoss:
+    """The mean loss over the rows of `data`, as a sum over chunks, on which the memory that it needs depends.
+
+    `total_weight` divides the sum: that of all rows, also if `data` are a part of them.
+    """
+    device = plan.device
+    batches = data.chunks(device, plan.dtype, objective.network.n_units)
+    theta = objective.theta.trainable
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        device.write(x, out=theta)
+        gradient = device.zeros(theta.shape, np.float64)
+        for X, y, sample_weight, *_ in batches:
+            objective.backpropagate(X, y, sample_weight, 1 / total_weight)
+            gradient += objective.grad.trainable
+        return device.collect(objective.loss), device.to_host(gradient)
+
+    return evaluate

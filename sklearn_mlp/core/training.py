@@ -1,15 +1,15 @@
 """Mini-batch training: the loop over epochs and batches, and when it stops."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, isfinite
+from math import inf, isfinite
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sklearn_mlp.core.batches import Data
+from sklearn_mlp.core.batches import Batch, Data
 from sklearn_mlp.core.blocks import BlockData
 from sklearn_mlp.core.layers import Block, declare_slots
 from sklearn_mlp.core.losses import Loss
@@ -160,11 +160,83 @@ class Patience:
         return self.count > self.n_iter_no_change
 
 
-class EveryStep(NamedTuple):
-    """Calls `call` with the flat vector of the parameters, on the device, after every `n_steps` steps."""
+class Solver:
+    """What a stochastic solver changes in its steps.
 
-    n_steps: int
-    call: Callable[[Array], None]
+    Parameters
+    ----------
+    plan : Plan
+    theta : Parameters
+        The initial parameters, on the host; on the CPU they are trained in place.
+    n_steps : int
+        The number of steps of the whole training run, for the schedule.
+    seed : int
+        Seed of dropout.
+    """
+
+    def __init__(self, plan: Plan, theta: Parameters, n_steps: int, seed: int) -> None:
+        assert plan.optimizer is not None
+        assert plan.schedule is not None
+        self.plan = plan
+        self.objective = plan.objective(theta, seed)
+        self.optimizer = plan.optimizer(plan.device, self.objective.theta)
+        self.schedule = plan.schedule(n_steps)
+
+    def steps(self, batches: Iterable[Batch]) -> tuple[float, int]:
+        """One step for each batch; returns the mean of the batches' losses over the rows, and the number of rows.
+
+        Batches with zero total weight are skipped.
+        """
+        plan, objective, optimizer, schedule = self.plan, self.objective, self.optimizer, self.schedule
+        device, grad = plan.device, objective.grad.trainable
+        n_rows = 0
+        for X, y, sample_weight, total_weight, single_row in batches:
+            if total_weight == 0:
+                continue
+            n = X.shape[0]
+            objective.backpropagate(X, y, sample_weight, 1 / total_weight, n, single_row)
+            if plan.max_grad_norm is not None:
+                device.clip_norm(grad, plan.max_grad_norm)
+            optimizer.step(grad, schedule.step(), objective.alpha / total_weight, objective.loss, n)
+            if plan.ema_decay is not None:
+                objective.average()
+            n_rows += n
+        return (device.collect(objective.loss) / n_rows if n_rows else inf), n_rows
+
+    def state(self) -> dict[str, Any]:
+        """What the steps change, except the parameters."""
+        network = self.objective.network
+        return {
+            "optimizer": self.optimizer.state(),
+            "schedule": self.schedule.state(),
+            "seen_weight": network.seen_weight,
+            "n_training_passes": network.n_training_passes,
+            "n_averaged": self.objective.n_averaged,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue with the solver whose `state` this is."""
+        self.optimizer.load(state["optimizer"])
+        self.schedule.load(state["schedule"])
+        self.objective.network.seen_weight = state["seen_weight"]
+        self.objective.network.n_training_passes = state["n_training_passes"]
+        self.objective.n_averaged = state["n_averaged"]
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters, on the host, and their average if there is one."""
+        objective, to_host = self.objective, self.plan.device.to_host
+        averages = objective.model is not objective.theta
+        return {
+            "theta": to_host(objective.theta.vector),
+            "model": to_host(objective.model.vector) if averages else None,
+        }
+
+    def load_parameters(self, parameters: dict[str, Any]) -> None:
+        """Write the result of `parameters` into those of this solver."""
+        objective, write = self.objective, self.plan.device.write
+        write(parameters["theta"], out=objective.theta.vector)
+        if parameters["model"] is not None:
+            write(parameters["model"], out=objective.model.vector)
 
 
 class Training:
@@ -185,10 +257,6 @@ class Training:
         The best value of what patience follows in the training that this run continues.
     t : int
         Rows seen in that training.
-    rank : int or None
-        The number of this run among several (members of an ensemble, workers of a cluster) that get the same
-        `random_state`: with it, each has its own order of rows and its own dropout.
-    every : EveryStep or None
 
     Attributes
     ----------
@@ -209,26 +277,17 @@ class Training:
         validate: Callable[[Objective], tuple[float, float]] | None = None,
         best: float = -inf,
         t: int = 0,
-        rank: int | None = None,
-        every: EveryStep | None = None,
     ) -> None:
-        assert plan.optimizer is not None
-        assert plan.schedule is not None
-        if rank is not None:
-            entropy = random_state.randint(2**31)
-            sequence = np.random.SeedSequence(entropy, spawn_key=(rank,))
-            random_state = np.random.RandomState(np.random.MT19937(sequence))
         self.plan = plan
         self.random_state = random_state
-        self.objective = plan.objective(theta, random_state.randint(2**31) if plan.drops_out else 0)
-        self.optimizer = plan.optimizer(plan.device, self.objective.theta)
+        self.dropout_seed = random_state.randint(2**31) if plan.drops_out else 0
         self.batches = data.batches(plan.device, plan.dtype, plan.batch_size, shuffles=plan.shuffle)
-        self.schedule = plan.schedule(plan.max_iter * ceil(data.n_rows / self.batches.batch_size))
+        self.n_steps = plan.max_iter * self.batches.n_steps
+        self.solver = Solver(plan, theta, self.n_steps, self.dropout_seed)
+        self.objective, self.schedule = self.solver.objective, self.solver.schedule
         self.patience = Patience(plan.tol, plan.n_iter_no_change, best)
         self.validate = validate
         self.t = t
-        self.every = every
-        self.n_steps = 0
         self.restores_best = validate is not None and plan.early_stopping and plan.restore_best
         self.best_theta: Array | None = None  # until an epoch has a score
         self.is_over = self.is_between_epochs = False
@@ -302,60 +361,24 @@ class Training:
         return record._replace(plateau=what)
 
     def _steps(self) -> float:
-        """One step for each batch; returns the mean of the batches' losses over the rows.
-
-        Batches with zero total weight are skipped.
-        """
-        plan, objective, optimizer, schedule = self.plan, self.objective, self.optimizer, self.schedule
-        device, grad = plan.device, objective.grad.trainable
-        n_rows = 0
-        for X, y, sample_weight, total_weight, single_row in self.batches:
-            if total_weight == 0:
-                continue
-            n = X.shape[0]
-            objective.backpropagate(X, y, sample_weight, 1 / total_weight, n, single_row)
-            if plan.max_grad_norm is not None:
-                device.clip_norm(grad, plan.max_grad_norm)
-            optimizer.step(grad, schedule.step(), objective.alpha / total_weight, objective.loss, n)
-            if plan.ema_decay is not None:
-                objective.average()
-            n_rows += n
-            if self.every is not None:
-                self.n_steps += 1
-                if self.n_steps % self.every.n_steps == 0:
-                    self.every.call(objective.theta.vector)
-        return device.collect(objective.loss) / n_rows if n_rows else inf
+        """The steps of an epoch; returns the mean of the batches' losses over the rows."""
+        return self.solver.steps(self.batches)[0]
 
     def state(self) -> dict[str, Any]:
-        """The state of the solver: what changes in training, except parameters, order of rows and random numbers."""
-        network = self.objective.network
-        return {
-            "optimizer": self.optimizer.state(),
-            "schedule": self.schedule.state(),
-            "n_no_improvement": self.patience.count,
-            "seen_weight": network.seen_weight,
-            "n_training_passes": network.n_training_passes,
-            "n_averaged": self.objective.n_averaged,
-        }
+        """What changes in training, except parameters, order of rows and random numbers."""
+        return self.solver.state() | {"n_no_improvement": self.patience.count}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue with the solver whose `state` this is."""
-        self.optimizer.load(state["optimizer"])
-        self.schedule.load(state["schedule"])
+        self.solver.load(state)
         self.patience.count = state["n_no_improvement"]
-        self.objective.network.seen_weight = state["seen_weight"]
-        self.objective.network.n_training_passes = state["n_training_passes"]
-        self.objective.n_averaged = state["n_averaged"]
 
     def snapshot(self) -> dict[str, Any]:
         """All that is needed to continue bit-identically, unless taken in the middle of an epoch."""
-        objective, to_host = self.objective, self.plan.device.to_host
-        averages = objective.model is not objective.theta
-        return {
+        to_host = self.plan.device.to_host
+        return self.solver.parameters() | {
             "training": self.state(),
             "best": self.patience.best,
-            "theta": to_host(objective.theta.vector),
-            "model": to_host(objective.model.vector) if averages else None,
             "best_theta": None if self.best_theta is None else to_host(self.best_theta),
             "rows": self.batches.rows,
             "random_state": self.random_state.get_state(legacy=False),
@@ -364,14 +387,11 @@ class Training:
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Continue the run whose `snapshot` this is."""
-        objective, device = self.objective, self.plan.device
         self.load(snapshot["training"])
+        self.solver.load_parameters(snapshot)
         self.patience.best = snapshot["best"]
-        device.write(snapshot["theta"], out=objective.theta.vector)
-        if snapshot["model"] is not None:
-            device.write(snapshot["model"], out=objective.model.vector)
         if snapshot["best_theta"] is not None:
-            self.best_theta = device.to_device_copy(snapshot["best_theta"])
+            self.best_theta = self.plan.device.to_device_copy(snapshot["best_theta"])
         if self.batches.rows is not None:
             self.batches.rows[...] = snapshot["rows"]
         self.random_state.set_state(snapshot["random_state"])

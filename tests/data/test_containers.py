@@ -4,6 +4,8 @@ import datetime
 from functools import partial
 
 import array_api_strict
+import dask.array as da
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -13,7 +15,8 @@ import sklearn
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 
-from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+from sklearn_mlp.encoders import PiecewiseLinearEncoder, TabularEncoder
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -324,3 +327,60 @@ def test_targets_beyond_the_float32_of_the_model():
 def test_an_integer_beyond_all_floats():
     with pytest.raises(OverflowError, match=r"^X or y: int too large to convert to float"):
         MLPRegressor(**SMALL).fit([[10**400], [1]], [1.0, 2.0])
+
+
+# -- Dask --------------------------------------------------------------------------------------------------------------
+
+ESTIMATORS = {
+    MLPClassifier: SMALL,
+    MLPRegressor: SMALL,
+    TabularMLPClassifier: {"n_members": 1, "max_iter": 2},
+    TabularMLPRegressor: {"n_members": 1, "max_iter": 2},
+}
+OF_DASK = {
+    "Array": lambda values: da.from_array(values, chunks=N // 2),
+    "DataFrame or Series": lambda values: dd.from_pandas(pd.DataFrame(values).squeeze(axis=1), npartitions=2),
+}
+
+
+@pytest.mark.parametrize("kind", OF_DASK)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_dask_collections_are_refused(estimator, kind):
+    """Every argument of every method, also in a subclass: NumPy would gather the rows in memory without a word."""
+    mine = type("Mine", (estimator,), {})(**ESTIMATORS[estimator])
+    in_memory = {"X": X, "y": CODES, "sample_weight": WEIGHT}
+    validation = {"X_val": X, "y_val": CODES, "sample_weight_val": WEIGHT}
+    arguments = {"fit": in_memory | validation, "score": in_memory}
+    arguments |= {"partial_fit": in_memory} if hasattr(mine, "partial_fit") else {}
+    of_X = "predict", "predict_proba", "predict_log_proba", "transform"
+    arguments |= {method: {"X": X} for method in of_X if hasattr(mine, method)}
+    fitted = mine.fit(**arguments["fit"])
+    for method, given in arguments.items():
+        for name, values in given.items():
+            lazy = OF_DASK[kind](values)
+            message = (
+                rf"^{name} is a dask\..*\.{type(lazy).__name__}, .* but Mine needs all rows in memory\. "
+                rf"Use sklearn_mlp\.dask\.Dask{estimator.__name__}, or pass {name}\.compute\(\)\.$"
+            )
+            with pytest.raises(TypeError, match=message):
+                getattr(fitted, method)(**given | {name: lazy})
+
+
+@pytest.mark.parametrize("kind", OF_DASK)
+@pytest.mark.parametrize("encoder", [TabularEncoder, PiecewiseLinearEncoder])
+def test_encoders_refuse_dask_collections(encoder, kind):
+    fitted = encoder().fit(X)
+    for method in fitted.fit, fitted.transform:
+        with pytest.raises(TypeError, match=rf"^X is a dask\..* {encoder.__name__} .* Pass X\.compute\(\)\.$"):
+            method(OF_DASK[kind](X))
+
+
+def test_arrays_in_memory_with_the_methods_of_a_collection():
+    """Xarray's arrays have `__dask_graph__`, which returns None where their values are NumPy's."""
+
+    class InMemory:
+        __array__ = staticmethod(X.__array__)
+        __dask_graph__ = staticmethod(lambda: None)
+
+    expected = MLPClassifier(**SMALL).fit(X, CODES)
+    assert_array_equal(parameters(MLPClassifier(**SMALL).fit(InMemory(), CODES)), parameters(expected))

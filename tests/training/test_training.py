@@ -11,7 +11,7 @@ from sklearn_mlp._plan import make_plan
 from sklearn_mlp._task import Real
 from sklearn_mlp.core.losses import SquaredError
 from sklearn_mlp.core.parameters import draw
-from sklearn_mlp.core.training import Data, EveryStep, Training
+from sklearn_mlp.core.training import Data, Training
 
 X, Y = load_diabetes(return_X_y=True)
 Y = scale(Y)
@@ -19,14 +19,14 @@ SMALL = {"hidden_layer_sizes": (8, 5), "max_iter": 4, "random_state": 0, "n_iter
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer.*:sklearn.exceptions.ConvergenceWarning")
 
 
-def start(device, rank=None, every=None, **params):
+def start(device, **params):
     """A training run that `MLPRegressor(**params)` would make."""
     mlp = MLPRegressor(**SMALL | params)
     plan = make_plan(mlp, device, np.dtype(float), Real(1, "identity"), SquaredError(), incremental=False)
     random_state = np.random.RandomState(0)
     theta = draw(plan.slots(X.shape[1]), random_state, plan.dtype)
     data = Data(device.prepare_rows(X, plan.dtype, gather=True), Y[:, np.newaxis], None)
-    return Training(plan, data, theta, random_state, rank=rank, every=every)
+    return Training(plan, data, theta, random_state)
 
 
 @pytest.mark.parametrize("params", [{}, {"dropout": 0.2}, {"ema_decay": 0.9}, {"shuffle": False}], ids=str)
@@ -45,43 +45,6 @@ def test_a_run_stops_when_it_is_told_to(each_device):
     training = start(each_device)
     assert training.run(epochs.append, epoch_ends=lambda: len(epochs) == 2)
     assert len(epochs) == 2
-
-
-def test_something_is_called_after_every_n_steps(each_device):
-    vectors = []
-    every = EveryStep(2, lambda vector: vectors.append(np.array(each_device.to_host(vector))))
-    training = start(each_device, every=every, batch_size=100)
-    training.run(lambda epoch: None)
-    n_steps = 4 * 5
-    assert len(vectors) == n_steps // 2
-    assert_array_equal(vectors[-1], each_device.to_host(training.objective.theta.vector))
-    assert len({vector.tobytes() for vector in vectors}) == n_steps // 2
-
-
-def test_what_is_called_may_change_the_parameters(each_device):
-    """As workers do that average theirs: training continues from what they write."""
-
-    def write(vector):
-        each_device.write(np.zeros(vector.shape), out=vector)
-
-    training = start(each_device, every=EveryStep(1, write))
-    training.run(lambda epoch: None)
-    assert not np.any(each_device.to_host(training.model))
-
-
-def test_ranks_have_their_own_order_of_rows_and_dropout(each_device):
-    def run(rank, **params):
-        training = start(each_device, rank=rank, **params)
-        training.run(lambda epoch: None)
-        return np.array(each_device.to_host(training.model)), training
-
-    for params in ({}, {"shuffle": False, "dropout": 0.3}):
-        (first, one), (again, _), (second, two) = run(0, **params), run(0, **params), run(1, **params)
-        assert_array_equal(first, again)
-        assert np.abs(first - second).max() > 1e-6
-        if not params:
-            assert (one.batches.rows != two.batches.rows).any()
-            assert sorted(one.batches.rows) == sorted(two.batches.rows)
 
 
 def test_a_snapshot_continues_bit_identically(each_device):
