@@ -344,7 +344,6 @@ def _predictions(predict, blocks):
         if _num_samples(X):
             with about_block("X", i):
                 part = predict(X)
-            del X  # before the one after the next is read
             yield part
 
 
