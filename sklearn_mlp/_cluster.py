@@ -340,7 +340,6 @@ class ClusterTrainingSet(BlocksTrainingSet):
         large = {"X", "y", "target", "sample_weight", "weight_of_user", "survey", "cluster", "partitions"}
         large |= {"mlp", "_shards", "_lock", "dealt"}
         vars(light).update({name: value for name, value in vars(self).items() if name not in large})
-        light.has_weights = self.survey.has_weights
         return light
 
     def shards(self):
@@ -438,7 +437,14 @@ class TabularClusterFit(TabularBlocksFit):
         vars(self.estimator).update(vars(reader.mlp))
         self.network = self.estimator._network(sum(survey.n_rows_of))
         return EncodedClusterTrainingSet(
-            self.network, self.device, reader, survey, np.dtype(self.network.dtype), self.cluster, inputs.X
+            self.network,
+            self.device,
+            reader,
+            survey,
+            np.dtype(self.network.dtype),
+            self.cluster,
+            inputs.X,
+            drops_unit_of_weights=True,
         )
 
 
