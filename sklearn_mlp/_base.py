@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from functools import wraps
 from operator import is_not
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -22,6 +23,7 @@ from sklearn_mlp._checks import (
     is_blocks,
     on_gpu,
     read_array,
+    shallow_copy,
     to_host,
     validate_weight,
     validate_X,
@@ -65,13 +67,6 @@ def interruptible(fit):
     return until_interrupted
 
 
-def shallow_copy(estimator):
-    """A copy that what other threads set on the estimator does not reach."""
-    copied = object.__new__(type(estimator))
-    vars(copied).update(vars(estimator))
-    return copied
-
-
 def score(estimator, task_of, X, y, sample_weight):
     """The score of a fitted estimator, whose task `task_of` returns, by metrics of scikit-learn in main memory."""
     device = resolve_device(estimator.device)
@@ -79,19 +74,41 @@ def score(estimator, task_of, X, y, sample_weight):
     if is_blocks(X):
         if not (y is None and sample_weight is None):
             raise ValueError("X is a sequence of blocks, which have y and sample_weight; score takes no others.")
-        y, sample_weight = targets_of_blocks(X)
+        y, sample_weight = targets_of_blocks(snapshot, X)
     with device.active():
         prediction = to_host(snapshot.predict(X), device)
-        task = task_of(snapshot)
-        y = read_array(estimator, "y", y, device)
-        sample_weight = read_array(estimator, "sample_weight", sample_weight, device)
-        with about("y"):
-            y = as_column(to_host(validate_y(snapshot, y, device), device), warns=False)
-            check_consistent_length(y, prediction)
-            y = task.read(y, device)
-        with about("sample_weight"):
-            weight = validate_weight(sample_weight, prediction.shape[0], np.float64, device)
+        return score_prediction(snapshot, task_of(snapshot), prediction, y, sample_weight, device)
+
+
+def score_prediction(estimator, task, prediction, y, sample_weight, device):
+    """As `score`, of a prediction."""
+    y = read_array(estimator, "y", y, device)
+    sample_weight = read_array(estimator, "sample_weight", sample_weight, device)
+    with about("y"):
+        y = as_column(to_host(validate_y(estimator, y, device), device), warns=False)
+        check_consistent_length(y, prediction)
+        y = task.read(y, device)
+    with about("sample_weight"):
+        weight = validate_weight(sample_weight, prediction.shape[0], np.float64, device)
     return task.score_decoded(y, prediction, weight)
+
+
+class Here:
+    """Where a network is trained unless an estimator says otherwise: in this process."""
+
+    attributes: ClassVar[dict] = {}
+
+    def device(self, estimator):
+        return resolve_device(estimator.device)
+
+    def snapshot(self, estimator):
+        return shallow_copy(estimator)
+
+    def read_arrays(self, estimator, inputs, device):
+        return Inputs(*(read_array(estimator, name, array, device) for name, array in inputs._asdict().items()))
+
+    def read_training_set(self, *args):
+        return read_training_set(*args)
 
 
 class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters, ABC):
@@ -103,23 +120,31 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
-    def _fit(self, inputs, *, known_classes=None, incremental=False, resume_from=None):
+    def _fit(self, inputs, *, known_classes=None, incremental=False, resume_from=None, where=None):
+        where = where or Here()
         if incremental:
             self._validate_changed_params()
+            if is_blocks(inputs.X):
+                raise ValueError(
+                    "X is a sequence of blocks, which are for fit. Call partial_fit for each: for X, y in blocks: "
+                    "partial_fit(X, y)."
+                )
         check_arguments(inputs, self.solver, resume_from)
-        device = resolve_device(self.device)
-        arrays = Inputs(*(read_array(self, name, array, device) for name, array in inputs._asdict().items()))
+        device = where.device(self)
+        arrays = where.read_arrays(self, inputs, device)
         context = None if incremental else callback_context(self, self.max_iter)
         tasks = FitTasks(self, context, inputs.X, inputs.y, inputs.sample_weight)
         before, fit = dict(vars(self)), None
         # What is not finite is reported once, by an error or a warning that says what to do, not by NumPy in each step.
         with device.active(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
-                snapshot = shallow_copy(self)
-                training_set = read_training_set(snapshot, device, arrays, known_classes, incremental, resume_from)
+                snapshot = where.snapshot(self)
+                training_set = where.read_training_set(
+                    snapshot, device, arrays, known_classes, incremental, resume_from
+                )
                 fit = Fit(snapshot, device, training_set, tasks, incremental=incremental, resume_from=resume_from)
                 fit.read_validation_set(arrays)
-                self._publish(fit.run(), vars(fit.mlp), before)
+                self._publish(fit.run() | where.attributes, vars(fit.mlp), before)
                 tasks.end()
             except BaseException:
                 if fit is not None and fit.history is not None and vars(self).get("_model") is not fit.model:

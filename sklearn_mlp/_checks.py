@@ -46,6 +46,13 @@ def suggest(name, options):
     return f" Did you mean {likely[0]!r}?" if likely else ""
 
 
+def shallow_copy(instance):
+    """A copy that what other threads set on an instance does not reach."""
+    copied = object.__new__(type(instance))
+    vars(copied).update(vars(instance))
+    return copied
+
+
 @contextmanager
 def about(*names):
     """Prefix errors with the arguments `names` if they name none of them: scikit-learn's checks say "array"."""
@@ -74,6 +81,21 @@ def is_blocks(X):
         return False
     methods = all(hasattr(type(X), name) for name in ("__len__", "__getitem__"))
     return methods and not any(hasattr(X, name) for name in OF_ARRAYS)
+
+
+def _refuse_parts(name, X):
+    """Raise TypeError if X is in parts that are not blocks: a generator, or a list of the tuples that blocks are."""
+    if isinstance(X, list | tuple):
+        are_parts = len(X) > 0 and isinstance(X[0], tuple) and len(X[0]) > 0 and np.ndim(X[0][0]) == 2
+    else:
+        are_parts = hasattr(X, "__iter__") and not any(hasattr(X, of) for of in ("__getitem__", *OF_ARRAYS))
+    if are_parts:
+        what = " of tuples" if isinstance(X, list | tuple) else ""
+        raise TypeError(
+            f"{name} is a {type(X).__name__}{what}, which is neither an array nor blocks. Pass an array, or blocks: an "
+            f"object of a class with the methods __len__, the number of blocks, and __getitem__, of which {name}[i] is "
+            "a tuple (X, y) or (X, y, sample_weight)."
+        )
 
 
 def check_arguments(inputs, solver, resume_from):
@@ -116,6 +138,8 @@ def read_array(estimator, name, array, device):
                 f"on the CPU. Set device='cuda', or pass a NumPy array (cupy.asnumpy({name}))."
             )
         return array
+    if name.startswith("X"):
+        _refuse_parts(name, array)
     if isinstance(array, np.ma.MaskedArray) and (n_masked := np.ma.count_masked(array)):
         raise ValueError(
             f"{name} is a masked array of which {n_masked} values are masked, which cannot be "
@@ -307,6 +331,16 @@ def validate_y(estimator, y, device):
             raise ValueError("Input y contains missing values (None, NaN or NA). Drop their rows, or fill them in.")
         dtype = np.float64 if is_regressor(estimator) else None
     return check_array(y, accept_sparse="csr", ensure_2d=False, dtype=dtype, input_name="y", estimator=estimator)
+
+
+def check_numeric(y):
+    """Raise ValueError if y is not what a regressor takes."""
+    if issparse(y):
+        raise ValueError(
+            f"y is a sparse matrix of shape {y.shape}; MLPRegressor takes dense targets only. Pass y.toarray()."
+        )
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"y has dtype {y.dtype}; MLPRegressor takes numbers only. Pass y.astype(float).")
 
 
 def is_missing(value):

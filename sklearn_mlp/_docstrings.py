@@ -4,6 +4,7 @@ A docstring names a part as `$part`, where `documented` inserts it. The referenc
 own docstring; their labels are names, so that nothing has to be numbered.
 """
 
+import re
 from inspect import cleandoc
 from string import Template
 
@@ -452,6 +453,43 @@ resume_from : str or path-like, default=None
     fit. Other data, or other parameters that affect the result, raise an error; `max_iter` may change, unless a
     schedule spans it. Functions and scorers are compared by their code and the variables and state that they use. Not
     available for 'lbfgs'.""",
+    "dask_parameters": """\
+client : distributed.Client, default=None
+    The client of the cluster to train on. None takes the current one.
+
+n_shards : int, default=None
+    Number of parts of the data that are trained on at the same time, from equal parameters at the beginning of each
+    round. The model depends on it. None is the number of threads of the workers, or of partitions if there are fewer.
+
+sync_every : int or 'auto', default='auto'
+    Number of steps in each shard until parameters and states of the solver are averaged, at most an epoch. 'auto'
+    depends on the numbers of rows, parameters and shards: so many that the overhead of a round is about 5 % of the time
+    that the steps take.""",
+    "dask_attributes": """\
+client_ : distributed.Client
+    The client of the cluster; not part of a pickle.
+
+n_shards_ : int
+    Number of shards.
+
+sync_every_ : int
+    Number of steps in a round. Not defined for 'lbfgs'.
+
+n_rounds_ : int
+    Number of rounds. Not defined for 'lbfgs'.""",
+    "dask_notes": """\
+The partitions of X are dealt to `n_shards` shards, which workers keep in memory. Each shard is trained on for some
+steps by itself; then the parameters and the state of the solver are averaged over the shards, weighted by their rows
+[LocalSGD]_ [LocalSteps]_. The model depends on partitions, `n_shards`, `sync_every` and `random_state`, but not on the
+number of workers, nor on workers that are lost on the way. 'lbfgs' sums the gradients of all shards in each evaluation
+and gives, up to rounding, the model of the local estimator.
+
+A task uses one thread for its products. X_val, y_val and the rows that `early_stopping` sets aside, at most 100,000,
+are in the memory of the client.""",
+    "dask_references": """\
+.. [LocalSGD] S. U. Stich, "Local SGD converges fast and communicates little", ICLR 2019. :arxiv:`1805.09767`
+.. [LocalSteps] T. Lin, S. U. Stich, K. K. Patel and M. Jaggi, "Don't use large mini-batches, use local SGD", ICLR 2020.
+   :arxiv:`1808.07217`""",
     "fit_raises": """\
 ValueError
     If a parameter, the data or the checkpoint is invalid, or if training ends with non-finite weights. The estimator
@@ -471,8 +509,15 @@ sample_weight : array-like of shape (n_samples,), default=None
 }
 
 
-def documented(described):
-    """Insert the shared parts into the docstring of a class or function; ``python -OO`` has stripped it."""
+def documented(described, **parts):
+    """Insert the shared parts, and others, into the docstring of a class or function, unless ``python -OO`` is on."""
     if described.__doc__ is not None:
-        described.__doc__ = Template(cleandoc(described.__doc__) + "\n").substitute(PARTS)
+        described.__doc__ = Template(cleandoc(described.__doc__) + "\n").substitute(PARTS | parts)
     return described
+
+
+def documented_after(cls):
+    """As `documented`, with the sections of the docstring of another class: "$local_parameters", "$local_notes", ..."""
+    _, *sections = re.split(r"\n\n([A-Z][\w ]+)\n-+\n", (cls.__doc__ or "").rstrip())
+    parts = {f"local_{title.lower()}": text for title, text in zip(sections[::2], sections[1::2], strict=True)}
+    return lambda described: documented(described, **parts)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_mlp._blocks import MAX_VALIDATION_ROWS, BlocksTrainingSet, HeldOut
+from sklearn_mlp._blocks import MAX_VALIDATION_ROWS, BlocksTrainingSet, HeldOut, about_block
 from sklearn_mlp._ensemble import number_of_folds
 from sklearn_mlp._tabular_fit import TableReader, TabularFit
 from sklearn_mlp._validation_set import ValidationSet
@@ -25,23 +25,36 @@ class TabularBlocksFit(TabularFit):
     """
 
     def __init__(self, folder, *args):
-        self.folder = Path(folder)
+        self.folder = folder
         super().__init__(*args)
 
     def _read_training_set(self, inputs, groups):
-        if groups is not None:
-            raise ValueError("groups is for arrays and data frames, not for X in blocks. Use groups=None.")
+        training_set = self._survey(inputs, groups)
+        self._fit_encoder_to_sample(training_set)
+        training_set.encode_all(self.folder)
+        return training_set
+
+    def _survey(self, inputs, groups):
+        refuse_groups(groups)
         reader = TableReader(self.estimator, inputs.X)
         survey = reader.survey(reset=True, n_sampled=N_SAMPLED)
         self.network = self.estimator._network(sum(survey.n_rows_of))
-        training_set = EncodedTrainingSet(self.network, self.device, reader, survey, np.dtype(self.network.dtype))
-        sample = survey.sample
-        table = self._fit_encoder(
-            reader.columns(sample), self.device.to_host(training_set.target), sample.sample_weight
+        return EncodedTrainingSet(
+            self.network,
+            self.device,
+            reader,
+            survey,
+            np.dtype(self.network.dtype),
+            drops_unit_of_weights=True,
         )
-        training_set.X = EncodedTable(table, self.encoder._encoding())
-        training_set.encode_all(self.encoder, self.folder)
-        return training_set
+
+    def _fit_encoder_to_sample(self, training_set):
+        sample = training_set.survey.sample
+        columns, target = training_set.reader.columns(sample), self.device.to_host(training_set.target)
+        training_set.X = EncodedTable(
+            self._fit_encoder(columns, target, sample.sample_weight), self.encoder._encoding()
+        )
+        training_set.encoder, training_set.encoding = self.encoder, training_set.X.encoding
 
     def _split(self, random_state):
         n_members, n_rows_of = self.estimator.n_members, self.training_set.n_rows_of
@@ -53,48 +66,48 @@ class TabularBlocksFit(TabularFit):
             if fold == 0:
                 entropy = random_state.randint(2**31 - 1)
             held_out = HeldOut(entropy, fold * share, (fold + 1) * share)
-            # A fold of few rows can be empty.
-            has_rows = any(held_out.mask(i, n).any() for i, n in enumerate(n_rows_of))
-            splits.append((held_out, held_out) if has_rows else (None, None))
+            n_val = sum(np.count_nonzero(held_out.mask(i, n)) for i, n in enumerate(n_rows_of))
+            # Of few rows, a fold can have none or all.
+            splits.append((held_out, held_out) if 0 < n_val < sum(n_rows_of) else (None, None))
         return splits
 
     def _out_of_fold(self, members):
         return {}
 
 
+def refuse_groups(groups):
+    if groups is not None:
+        raise ValueError("groups is for arrays and data frames in memory, which X is not. Use groups=None.")
+
+
 class EncodedTrainingSet(BlocksTrainingSet):
     """A training set of blocks whose encoded rows are in files."""
 
-    def encode_all(self, encoder, folder):
+    def encode_all(self, folder):
         """Read the blocks, and write the files."""
-        self.encoding = self.X.encoding
-        self._paths = [folder / name for name in ("table", "target", "sample_weight")]
+        self._paths = [Path(folder, name) for name in ("table", "target", "sample_weight")]
         self._like = Data(self.X.table, self.device.to_host(self.target), self.sample_weight)
         with open(self._paths[0], "wb") as X, open(self._paths[1], "wb") as y, open(self._paths[2], "wb") as weight:
-            for rows in self.reader.all():
-                if rows is not None:
-                    encoded = encoder._table(self.reader.columns(rows)), *self.encode_y(rows)
-                    for file, array in zip((X, y, weight), encoded, strict=True):
-                        if array is not None:
-                            np.ascontiguousarray(array).tofile(file)
-        n_rows = sum(self.survey.n_rows_of)
-        self._n_rows_of = [min(ROWS_OF_PART, n_rows - start) for start in range(0, n_rows, ROWS_OF_PART)]
-
-    @property
-    def n_rows_of(self):
-        return self._n_rows_of
+            for i, rows in self.reader.again(self.n_rows_of):
+                with about_block(self.reader.name, i):
+                    encoded = self.encoder._table(self.reader.columns(rows)), *self.encode_y(rows)
+                for file, array in zip((X, y, weight), encoded, strict=True):
+                    if array is not None:
+                        np.ascontiguousarray(array).tofile(file)
+        n_rows = sum(self.n_rows_of)
+        self.n_rows_of = [min(ROWS_OF_PART, n_rows - start) for start in range(0, n_rows, ROWS_OF_PART)]
 
     def load(self, i):
         parts = zip(self._paths, self._like[:3], strict=True)
         return Data(*(None if like is None else self._read(path, like, i) for path, like in parts))
 
     def _read(self, path, like, i):
-        shape = (self._n_rows_of[i], *like.shape[1:])
+        shape = (self.n_rows_of[i], *like.shape[1:])
         offset = i * ROWS_OF_PART * like.itemsize * int(np.prod(shape[1:]))
         return np.fromfile(path, like.dtype, int(np.prod(shape)), offset=offset).reshape(shape)
 
     def validation_rows(self, held_out):
-        masks = ((i, held_out.mask(i, n)) for i, n in enumerate(self._n_rows_of))
+        masks = ((i, held_out.mask(i, n)) for i, n in enumerate(self.n_rows_of))
         parts = [self.load(i).take(np.flatnonzero(mask)) for i, mask in masks if mask.any()]
         X = np.concatenate([part.X for part in parts])
         weight = None if self.sample_weight is None else np.concatenate([part.sample_weight for part in parts])

@@ -12,13 +12,14 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlp._base import interruptible, score, shallow_copy
+from sklearn_mlp._base import interruptible, score
 from sklearn_mlp._blocks import predict_blocks
 from sklearn_mlp._checks import (
     about,
     check_arguments,
     is_blocks,
     read_array,
+    shallow_copy,
     to_host,
 )
 from sklearn_mlp._columns import read_columns
@@ -109,19 +110,9 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
 
     def _fit(self, inputs, groups):
         check_arguments(inputs, "adamw", None)
-        device = resolve_device(self.device)
         data = inputs.X, inputs.y, inputs.sample_weight
         tasks = FitTasks(self, callback_context(self, self.n_members, sequential_subtasks=False), *data)
-        with device.active():
-            try:
-                of_fit = shallow_copy(self), device, inputs, groups, tasks, n_threads(self.n_jobs, device)
-                if is_blocks(inputs.X):
-                    with TemporaryDirectory(prefix="sklearn_mlp-") as folder:
-                        fitted = TabularBlocksFit(folder, *of_fit).run(data)
-                else:
-                    fitted = TabularFit(*of_fit).run(data)
-            finally:
-                device.release()
+        fitted = self._train(inputs, groups, tasks, data)
         gone = NOT_ALWAYS_THERE - fitted.keys()
         # An interrupt comes before or after the update.
         vars(self).update(dict.fromkeys(gone) | fitted)
@@ -129,6 +120,19 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
             vars(self).pop(name, None)
         tasks.end()
         return self
+
+    def _train(self, inputs, groups, tasks, data):
+        """The fitted attributes."""
+        device = resolve_device(self.device)
+        of_fit = shallow_copy(self), device, inputs, groups, tasks, n_threads(self.n_jobs, device)
+        with device.active():
+            try:
+                if is_blocks(inputs.X):
+                    with TemporaryDirectory(prefix="sklearn_mlp-") as folder:
+                        return TabularBlocksFit(folder, *of_fit).run(data)
+                return TabularFit(*of_fit).run(data)
+            finally:
+                device.release()
 
     # -- predict -------------------------------------------------------------------------------------------------------
 

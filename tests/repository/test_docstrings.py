@@ -8,7 +8,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_mlp
-from sklearn_mlp import blocks, callbacks, encoders, export, plotting
+from sklearn_mlp import blocks, callbacks, dask, encoders, export, plotting
 
 # Not asked for: an extended summary where one line says all, and Returns without the name of what is returned, which
 # scikit-learn gives.
@@ -21,12 +21,12 @@ HOOKS = {"setup", "on_fit_task_begin", "on_fit_task_end", "teardown"}
 
 
 def _public():
-    for module in (sklearn_mlp, blocks, callbacks, encoders, export, plotting):
+    for module in (sklearn_mlp, blocks, callbacks, dask, encoders, export, plotting):
         for name in module.__all__:
             public = getattr(module, name)
             if isinstance(public, str):
                 continue
-            yield f"{module.__name__}.{name}", LEFT_OUT | (OF_ESTIMATORS if module is sklearn_mlp else set())
+            yield f"{module.__name__}.{name}", LEFT_OUT | (OF_ESTIMATORS if module in (sklearn_mlp, dask) else set())
             for method in vars(public) if inspect.isclass(public) else ():
                 if not (method.startswith("_") or method.endswith("_request") or method in HOOKS):
                     yield f"{module.__name__}.{name}.{method}", LEFT_OUT | OF_METHODS
