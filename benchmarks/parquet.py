@@ -22,11 +22,17 @@ from threadpoolctl import threadpool_info
 from sklearn_mlp import MLPClassifier
 from sklearn_mlp.blocks import ParquetBlocks
 
-N_EPOCHS = 5
-# Rows, columns, rows of a row group.
-TABLES = {"narrow": (1_000_000, 20, 50_000), "wide": (250_000, 200, 25_000)}
+N_EPOCHS = 4
+# Rows, columns, rows of a row group, whether columns have a dictionary.
+TABLES = {
+    "narrow": (1_000_000, 20, 50_000, False),
+    "wide": (250_000, 200, 25_000, False),
+    "wide, with dictionaries": (250_000, 200, 25_000, True),
+}
 NETWORKS = ((100,), (256, 256))
+# Of the tables for memory: rows; columns, rows of a row group, dictionary.
 ROWS = 1_000_000, 10_000_000
+OTHERS = 10, 50_000, False
 
 SCRIPT = """
 import resource, sys, warnings
@@ -72,12 +78,12 @@ class Clock:
     def teardown(self, estimator, context): ...
 
 
-def write(path, n_rows, n_columns, rows_of_group):
+def write(path, n_rows, n_columns, rows_of_group, use_dictionary):
     """A table of float32 and two classes, of which one row group is in memory at a time."""
     rng = np.random.default_rng(0)
     weights = rng.standard_normal(n_columns) / np.sqrt(n_columns)
     schema = pa.schema([(f"x{j}", pa.float32()) for j in range(n_columns)] + [("y", pa.int8())])
-    with pq.ParquetWriter(path, schema) as file:
+    with pq.ParquetWriter(path, schema, use_dictionary=use_dictionary) as file:
         for _ in range(0, n_rows, rows_of_group):
             X = rng.standard_normal((n_columns, rows_of_group), np.float32)
             y = weights @ X + 0.5 * rng.standard_normal(rows_of_group) > 0
@@ -107,26 +113,24 @@ def seconds(hidden_layer_sizes, *data):
 
 def speeds(folder, repeat):
     """Yield (table, network, seconds in memory and from Parquet of a fit, the same of an epoch)."""
-    for name, (n_rows, n_columns, rows_of_group) in TABLES.items():
-        path = folder / f"{name}.parquet"
-        write(path, n_rows, n_columns, rows_of_group)
+    path = folder / "speed.parquet"
+    for name, (n_rows, n_columns, rows_of_group, use_dictionary) in TABLES.items():
+        write(path, n_rows, n_columns, rows_of_group, use_dictionary)
         blocks = ParquetBlocks(path, target="y")
-        sources = in_memory(blocks), (blocks,)
+        X, y = in_memory(blocks)
         of_table = f"{name}: {n_rows:,}×{n_columns}, row groups of {rows_of_group:,}"
         for network in NETWORKS:
-            for data in sources:
-                seconds(network, *(part[:rows_of_group] if data is sources[0] else part[:1] for part in data))
-            runs = [[seconds(network, *data) for data in sources] for _ in range(repeat)]
+            seconds(network, blocks[:1])  # the first run of anything is slow
+            runs = [[seconds(network, X, y), seconds(network, blocks)] for _ in range(repeat)]
             fits, epochs = (np.array([[run[i] for run in pair] for pair in runs]) for i in (0, 1))
             yield of_table, network, np.median(fits, axis=0), np.median(epochs, axis=(0, 2))
-        path.unlink()
 
 
 def memory(folder):
     """Yield (estimator, number of rows, MiB of the file, peak MiB of a fit)."""
     for n_rows in ROWS:
-        path = folder / "rows.parquet"
-        write(path, n_rows, *TABLES["narrow"][1:])
+        path = folder / "memory.parquet"
+        write(path, n_rows, *OTHERS)
         for estimator in ("MLPClassifier", "TabularMLPClassifier"):
             command = [sys.executable, "-c", SCRIPT, estimator, str(path)]
             peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -138,13 +142,13 @@ def main(repeat=3):
     threads = [str(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]
     with tempfile.TemporaryDirectory() as folder:
         print(f"Speed in memory = 1; medians of {repeat} runs of {N_EPOCHS} epochs; BLAS threads: {', '.join(threads)}")
-        print(f"{'table':<52}{'network':>12}{'epoch':>8}{'fit':>8}{'seconds in memory, from Parquet':>36}")
+        print(f"{'table':<70}{'network':>12}{'epoch':>8}{'fit':>8}{'seconds in memory, from Parquet':>36}")
         for table, network, fit, epoch in speeds(Path(folder), repeat):
-            print(f"{table:<52}{network!s:>12}{epoch[0] / epoch[1]:>8.2f}{fit[0] / fit[1]:>8.2f}", end="")
+            print(f"{table:<70}{network!s:>12}{epoch[0] / epoch[1]:>8.2f}{fit[0] / fit[1]:>8.2f}", end="")
             print(f"{f'{epoch[0]:.2f}, {epoch[1]:.2f}; {fit[0]:.2f}, {fit[1]:.2f}':>36}", flush=True)
         print("\nPeak memory of a fit, MiB, in addition to that before it")
         for estimator, n_rows, of_file, peak in memory(Path(folder)):
-            of_rows = 4 * n_rows * TABLES["narrow"][1] / 2**20
+            of_rows = 4 * n_rows * OTHERS[0] / 2**20
             print(
                 f"{estimator:<22}{n_rows:>12,} rows, {of_file:5.0f} in the file, {of_rows:5.0f} as float32: {peak:5.0f}"
             )
