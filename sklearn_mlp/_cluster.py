@@ -308,7 +308,8 @@ def _partitions(estimator, name, collection):
     check_columns(name, collection)
     if isinstance(collection, da.Array):
         return collection.to_delayed().ravel().tolist()
-    return collection.to_delayed()
+    # What else Dask does to optimize can merge partitions of Parquet files, in y others than in X.
+    return collection.simplify().to_delayed(optimize_graph=False)
 
 
 def check_columns(name, array):
