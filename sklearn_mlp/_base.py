@@ -74,7 +74,7 @@ def score(estimator, task_of, X, y, sample_weight):
     if is_blocks(X):
         if not (y is None and sample_weight is None):
             raise ValueError("X is a sequence of blocks, which have y and sample_weight; score takes no others.")
-        y, sample_weight = targets_of_blocks(X)
+        y, sample_weight = targets_of_blocks(snapshot, X)
     with device.active():
         prediction = to_host(snapshot.predict(X), device)
         return score_prediction(snapshot, task_of(snapshot), prediction, y, sample_weight, device)
@@ -124,6 +124,11 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         where = where or Here()
         if incremental:
             self._validate_changed_params()
+            if is_blocks(inputs.X):
+                raise ValueError(
+                    "X is a sequence of blocks, which are for fit. Call partial_fit for each: for X, y in blocks: "
+                    "partial_fit(X, y)."
+                )
         check_arguments(inputs, self.solver, resume_from)
         device = where.device(self)
         arrays = where.read_arrays(self, inputs, device)

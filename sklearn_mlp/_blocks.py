@@ -3,19 +3,22 @@
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import narwhals.stable.v2 as nw
 import numpy as np
-from scipy.sparse import issparse, vstack
-from sklearn.base import is_classifier
-from sklearn.utils import check_consistent_length
+from scipy.sparse import csr_matrix, issparse, vstack
+from sklearn.base import is_classifier, is_regressor
+from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _num_samples
 
 from sklearn_mlp._checks import (
     about,
     as_column,
+    check_numeric,
     check_range,
     is_blocks,
     read_array,
     shallow_copy,
+    validate_table,
     validate_weight,
     validate_X,
     validate_y,
@@ -29,7 +32,7 @@ from sklearn_mlp.devices import resolve_device
 
 # What is estimated from a sample, such as the scale of X, is not from more rows.
 N_SAMPLED = 10_000
-# A validation set that is split off is in memory, and has not more rows.
+# A validation set that is split off is in memory, and has about so many rows at most.
 MAX_VALIDATION_ROWS = 100_000
 
 
@@ -46,11 +49,14 @@ class BlockReader:
         What errors call a block.
     """
 
+    drops_rows_of_zero_weight = False
+
     def __init__(self, mlp, blocks, name="X", part="Block"):
         self.mlp = mlp
         self.blocks = blocks
         self.name = name
         self.part = part
+        self._kind = None
 
     def of(self, blocks):
         """A reader of other blocks, by number, with a copy of the estimator."""
@@ -60,30 +66,35 @@ class BlockReader:
 
     def read(self, i, reset=False):
         """The rows of block `i`, or None if it has none."""
-        mlp, host = self.mlp, resolve_device("cpu")
         with about_block(self.name, i, self.part):
-            X, y, weight = self._parts(i)
+            X, y, weight = block_of(self.blocks, i)
             if not _num_samples(X):
                 return None
-            y = read_array(mlp, "y", y, host)
-            y = as_column(validate_y(mlp, y, host), warns=False)
+            y, weight = read_targets(self.mlp, y, weight, resolve_device("cpu"))
             check_consistent_length(X, y)
-            weight = read_array(mlp, "sample_weight", weight, host)
-            weight = validate_weight(weight, y.shape[0], np.float64, host, zeros=True)
-            return Rows(self._read_X(X, reset), y, weight)
+            if self.drops_rows_of_zero_weight and weight is not None and not weight.all():
+                kept = np.flatnonzero(weight)
+                if not kept.size:
+                    return None
+                X, y, weight = (_safe_indexing(each, kept) for each in (X, y, weight))
+            rows = Rows(self._read_X(X, reset), y, weight)
+            self._check_kind(rows)
+            return rows
 
     def _read_X(self, X, reset):
         host = resolve_device("cpu")
-        return validate_X(self.mlp, read_array(self.mlp, "X", X, host), host, reset=reset)
+        X = read_array(self.mlp, "X", X, host)
+        if nw.dependencies.is_pyarrow_table(X):
+            return validate_table(self.mlp, X, reset=reset)
+        return validate_X(self.mlp, X, host, reset=reset)
 
-    def _parts(self, i):
-        block = self.blocks[i]
-        if not isinstance(block, tuple | list) or len(block) not in (2, 3):
-            what = f"a {type(block).__name__}"
-            if isinstance(block, tuple | list):
-                what += f" of {len(block)}"
-            raise TypeError(f"a block is (X, y) or (X, y, sample_weight), but this is {what}.")
-        return (*block, None)[:3]
+    def _check_kind(self, rows):
+        """Raise ValueError if the rows cannot be stacked with those before."""
+        n_columns = rows.y.shape[1] if rows.y.ndim == 2 else 1
+        kind = f"a {'sparse' if issparse(rows.X) else 'dense'} X and a y of {n_columns} column(s)"
+        self._kind = self._kind or kind
+        if kind != self._kind:
+            raise ValueError(f"it has {kind}, and blocks before have {self._kind}. Make them alike.")
 
     def survey(self, reset, n_sampled=N_SAMPLED, also=lambda rows: None):
         """Read all blocks once.
@@ -99,7 +110,8 @@ class BlockReader:
         kind = LabelCounts if is_classifier(self.mlp) else Moments
         survey = Survey(n_sampled)
         for i, rows in enumerate(self.all(reset)):
-            survey.add(i, rows, kind)
+            with about_block(self.name, i):
+                survey.add(i, rows, kind)
             if rows is not None:
                 also(rows)
         check_survey(survey, self.name)
@@ -116,12 +128,41 @@ class BlockReader:
 
         return one_ahead(read_all(reset))
 
+    def again(self, n_rows_of):
+        """The number and the `Rows` of each block that had rows when it was surveyed; the next is read in a thread."""
+        return one_ahead((i, read_again(self, i, n)) for i, n in enumerate(n_rows_of) if n)
+
+
+def block_of(blocks, i):
+    """X, y and the weights, or None, of a block."""
+    block = blocks[i]
+    if not isinstance(block, tuple | list) or len(block) not in (2, 3):
+        what = f"a {type(block).__name__}"
+        if isinstance(block, tuple | list):
+            what += f" of {len(block)}"
+        raise TypeError(f"a block is (X, y) or (X, y, sample_weight), but this is {what}.")
+    X, y, weight = (*block, None)[:3]
+    if _num_samples(X) and len(np.shape(X)) != 2:
+        raise TypeError(
+            f"a block has the rows of many samples, of shape (n_samples, n_features), but X of this one is a "
+            f"{type(X).__name__} of shape {np.shape(X)}. A data set of single samples is not a sequence of blocks."
+        )
+    return X, y, weight
+
+
+def read_targets(mlp, y, weight, device):
+    """y and the weights of a block, validated."""
+    y = read_array(mlp, "y", y, device)
+    y = as_column(validate_y(mlp, y, device), warns=False)
+    if is_regressor(mlp):
+        check_numeric(y)
+    weight = read_array(mlp, "sample_weight", weight, device)
+    return y, validate_weight(weight, y.shape[0], np.float64, device, zeros=True)
+
 
 def check_survey(survey, name):
-    if survey.y is None:
-        raise ValueError(f"{name} has no rows: all of its {len(survey.n_rows_of)} blocks are empty. One is required.")
     if survey.total_weight == 0:
-        raise ValueError(f"The sample weights of all rows of {name} are zero. One has to be positive.")
+        raise ValueError(f"{name} has no row with a positive weight. One is required.")
 
 
 class HeldOut(NamedTuple):
@@ -146,20 +187,26 @@ class BlocksTrainingSet(TrainingSet):
     reader : object
         Its `read` returns the `Rows` of a block.
     survey : Survey
+    drops_unit_of_weights : bool
+        Whether weights are to be of the order of 1.
     """
 
     encoding = None
 
-    def __init__(self, mlp, device, reader, survey, dtype, *, known_classes=None, incremental=False):
+    def __init__(
+        self, mlp, device, reader, survey, dtype, *, known_classes=None, incremental=False, drops_unit_of_weights=False
+    ):
         X, y, weight = survey.sample
-        self._set(device, X, y, None if weight is None else weight.astype(dtype), dtype)
+        self._set(device, X, y, weight, dtype)
         self.reader = reader
         self.survey = survey
         self.n_rows_of = survey.n_rows_of
         self.has_weights = survey.has_weights
+        self.mean_weight = survey.total_weight / sum(survey.n_rows_of) if drops_unit_of_weights else None
         of_all = survey.y
         with about("y"):
-            read = self._learn(mlp, of_all.values, None, known_classes, incremental)
+            labels = csr_matrix(of_all.values) if issparse(y) else of_all.values
+            read = self._learn(mlp, labels, None, known_classes, incremental)
             if self.task.standardizes:
                 self.task.standardize(of_all.mean, of_all.deviation)
             target = self.encode(read)
@@ -175,19 +222,22 @@ class BlocksTrainingSet(TrainingSet):
         target = self.encode(self.task.read(rows.y, self.device))
         weight = rows.sample_weight
         if self.has_weights:
-            weight = (np.ones(len(target)) if weight is None else weight).astype(self.dtype)
+            weight = np.ones(len(target)) if weight is None else weight
+            weight = weight if self.mean_weight is None else without_unit(weight, self.mean_weight)
+            weight = cast(weight, self.dtype, self.device, "sample_weight")
         return target, self.weigh_part(target, weight)
 
     def load(self, i):
         """The rows of block `i` as they are trained on."""
         rows = read_again(self.reader, i, self.n_rows_of[i])
-        return Data(as_trained(rows.X, self.dtype, self.device), *self.encode_y(rows))
+        with about_block(self.reader.name, i):
+            return Data(cast(rows.X, self.dtype, self.device, "X"), *self.encode_y(rows))
 
     def data(self, held_out, gathers):
         """All rows but those that are `held_out`."""
         if held_out is None:
             return BlockData(self.load, self.n_rows_of, self.X, self.total_weight, self.encoding)
-        n_rows_of = [n - np.count_nonzero(held_out.mask(i, n)) for i, n in enumerate(self.n_rows_of)]
+        n_rows_of = [n - int(held_out.mask(i, n).sum()) for i, n in enumerate(self.n_rows_of)]
 
         def load(i):
             return self.load(i).take(np.flatnonzero(~held_out.mask(i, self.n_rows_of[i])))
@@ -199,7 +249,7 @@ class BlocksTrainingSet(TrainingSet):
         n_rows = sum(self.n_rows_of)
         share = min(plan.validation_fraction, MAX_VALIDATION_ROWS / n_rows)
         held_out = HeldOut(random_state.randint(2**31), 0.0, share)
-        n_val = sum(held_out.mask(i, n).sum() for i, n in enumerate(self.n_rows_of))
+        n_val = sum(int(held_out.mask(i, n).sum()) for i, n in enumerate(self.n_rows_of))
         if n_val < 2 or n_val == n_rows:
             what, remedy = ("validation", "Increase") if n_val < 2 else ("training", "Decrease")
             raise ValueError(
@@ -207,7 +257,14 @@ class BlocksTrainingSet(TrainingSet):
                 f"early_stopping=True sets aside about validation_fraction={plan.validation_fraction} of the {n_rows} "
                 f"rows of the blocks: {n_val} to validate on, and {n_rows - n_val} to train on."
             )
-        return held_out, self.validation_rows(held_out)
+        validation_set = self.validation_rows(held_out)
+        if validation_set.sample_weight is not None and not validation_set.sample_weight.any():
+            raise ValueError(
+                "The weight (sample_weight times class_weight) is zero for all rows of the validation set that "
+                f"early_stopping=True makes with validation_fraction={plan.validation_fraction}. Drop the rows of zero "
+                "weight, or set early_stopping=False."
+            )
+        return held_out, validation_set
 
     def validation_rows(self, held_out):
         """The rows that are `held_out`, which are read into memory."""
@@ -217,7 +274,7 @@ class BlocksTrainingSet(TrainingSet):
             if (mask := held_out.mask(i, n)).any()
         )
         X, y, weight = stack_rows([*parts])
-        weight = None if weight is None else weight.astype(self.dtype)
+        weight = None if weight is None else cast(weight, self.dtype, self.device, "sample_weight")
         return ValidationSet(X, y, *self.encode_validation(y, weight))
 
     def trained_on(self, held_out):
@@ -235,13 +292,15 @@ def read_validation_blocks(mlp, training_set, blocks):
     survey = reader.survey(reset=False, also=lambda rows: parts.append(rows._replace(X=[])))
     _, y, weight = stack_rows(parts)
     dtype, device = training_set.dtype, training_set.device
-    weight = None if weight is None else weight.astype(dtype)
+    weight = None if weight is None else cast(weight, dtype, device, "sample_weight_val")
     with about("y_val"):
         target, weight = training_set.encode_validation(y, weight)
     starts = np.cumsum([0, *survey.n_rows_of])
 
     def load(i):
-        X = as_trained(read_again(reader, i, survey.n_rows_of[i]).X, dtype, device)
+        X = read_again(reader, i, survey.n_rows_of[i]).X
+        with about_block(reader.name, i):
+            X = cast(X, dtype, device, "X_val")
         part = slice(starts[i], starts[i + 1])
         return Data(X, target[part], None if weight is None else weight[part])
 
@@ -249,10 +308,15 @@ def read_validation_blocks(mlp, training_set, blocks):
     return ValidationSet(blocks, y, target, weight, blocks=data)
 
 
-def as_trained(X, dtype, device):
-    """X in the precision of training."""
-    check_range(X, dtype, device, "X")
-    return (X.tocsr() if issparse(X) else X).astype(dtype, copy=False)
+def without_unit(weight, size):
+    """Weights divided by a power of 2 near `size`, which rounds nothing: then float32 has them, whatever their unit."""
+    return np.ldexp(weight, -np.frexp(size)[1])
+
+
+def cast(array, dtype, device, name):
+    """X or weights in the precision of training."""
+    check_range(array, dtype, device, name)
+    return (array.tocsr() if issparse(array) else array).astype(dtype, copy=False)
 
 
 def read_again(reader, i, n_rows):
@@ -268,34 +332,56 @@ def read_again(reader, i, n_rows):
 
 
 def predict_blocks(predict, X, out):
-    """What `predict` returns for each of the blocks X as one array, which is `out` unless that is None."""
-    blocks = X if is_blocks(X) else [(X, None)]
+    """What `predict` returns for X, or for each of the blocks X, as one array, which is `out` unless that is None."""
     parts, start = [], 0
-    for i, (X, *_) in enumerate(one_ahead(map(blocks.__getitem__, range(len(blocks))))):
-        if not _num_samples(X):
-            continue
-        with about_block("X", i):
-            part = predict(X)
+    for part in _predictions(predict, X) if is_blocks(X) else [predict(X)]:
         if out is None:
             parts.append(part)
             continue
-        if not isinstance(part, np.ndarray):
-            raise ValueError("out is for a result that is one dense array, and this one is not. Use out=None.")
-        stop = start + len(part)
-        if stop > len(out):
-            raise ValueError(f"out has {len(out)} rows, which blocks 0 to {i} of X have more of.")
+        stop = start + _num_samples(part)
+        _check_out(out, part, stop)
         out[start:stop] = part
         start = stop
     if out is None:
         return _join(parts)
     if start < len(out):
-        raise ValueError(f"out has {len(out)} rows, and the blocks of X have {start}: the last rows are not set.")
+        raise ValueError(f"out has {len(out)} rows, and X has {start}: the last rows are not set. Pass out[:{start}].")
     return out
+
+
+def _predictions(predict, blocks):
+    """The predictions for each block that has rows."""
+
+    def read_all():
+        for i in range(len(blocks)):
+            with about_block("X", i):
+                yield block_of(blocks, i)[0]
+
+    for i, X in enumerate(one_ahead(read_all())):
+        if _num_samples(X):
+            with about_block("X", i):
+                part = predict(X)
+            yield part
+
+
+def _check_out(out, part, n_rows):
+    """Raise an error unless the array `out` can have `n_rows` rows, of which `part` are some."""
+    if not isinstance(part, np.ndarray):
+        raise ValueError("out is for a result that is one dense array, and this one is not. Use out=None.")
+    if not (hasattr(out, "shape") and hasattr(out, "dtype")):
+        raise TypeError(f"out is a {type(out).__name__}. Pass an array, such as numpy.empty or numpy.memmap return.")
+    if out.shape[1:] != part.shape[1:]:
+        raise ValueError(f"out has the shape {out.shape}; the result needs {(len(out), *part.shape[1:])}.")
+    if n_rows > len(out):
+        raise ValueError(f"out has {len(out)} rows, and X has more: at least {n_rows}.")
+    # float64 as float32 loses digits; all else that is not safe loses the result.
+    if not np.can_cast(part.dtype, out.dtype, "same_kind" if part.dtype.kind == "f" else "safe"):
+        raise ValueError(f"out has dtype {out.dtype}, in which {part.dtype} of the result does not fit.")
 
 
 def _join(parts):
     if not parts:
-        raise ValueError("X is blocks without any row.")
+        raise ValueError("X has no rows: all of its blocks are empty. One is required.")
     if isinstance(parts[0], list):
         return [np.concatenate(of_column) for of_column in zip(*parts, strict=True)]
     return vstack(parts, format="csr") if issparse(parts[0]) else np.concatenate(parts)
@@ -303,16 +389,30 @@ def _join(parts):
 
 @contextmanager
 def about_block(name, i, part="Block"):
-    """Prefix errors with the number of a block."""
+    """Have errors say which block they are about."""
     try:
         yield
-    except (TypeError, ValueError, OverflowError) as error:
-        error.args = (f"{part} {i} of {name}: {error}",)
+    except Exception as error:
+        if type(error) in (TypeError, ValueError, OverflowError):
+            error.args = (f"{part} {i} of {name}: {error}",)
+        else:  # of the library that reads the block, with arguments of its own
+            error.add_note(f"This is about {part.lower()} {i} of {name}.")
         raise
 
 
-def targets_of_blocks(blocks):
+def targets_of_blocks(mlp, blocks):
     """y and the weights, or None, of all blocks."""
-    parts = [(*blocks[i], None)[:3] for i in range(len(blocks))]
-    rows = stack_rows([Rows([], np.asarray(y), None if w is None else np.asarray(w)) for X, y, w in parts if len(y)])
+    host = resolve_device("cpu")
+
+    def read_all():
+        for i in range(len(blocks)):
+            with about_block("X", i):
+                X, y, weight = block_of(blocks, i)
+                if _num_samples(X):
+                    yield Rows([], *read_targets(mlp, y, weight, host))
+
+    parts = [*one_ahead(read_all())]
+    if not parts:
+        raise ValueError("X has no rows: all of its blocks are empty. One is required.")
+    rows = stack_rows(parts)
     return rows.y, rows.sample_weight

@@ -83,6 +83,21 @@ def is_blocks(X):
     return methods and not any(hasattr(X, name) for name in OF_ARRAYS)
 
 
+def _refuse_parts(name, X):
+    """Raise TypeError if X is in parts that are not blocks: a generator, or a list of the tuples that blocks are."""
+    if isinstance(X, list | tuple):
+        are_parts = len(X) > 0 and isinstance(X[0], tuple) and len(X[0]) > 0 and np.ndim(X[0][0]) == 2
+    else:
+        are_parts = hasattr(X, "__iter__") and not any(hasattr(X, of) for of in ("__getitem__", *OF_ARRAYS))
+    if are_parts:
+        what = " of tuples" if isinstance(X, list | tuple) else ""
+        raise TypeError(
+            f"{name} is a {type(X).__name__}{what}, which is neither an array nor blocks. Pass an array, or blocks: an "
+            f"object of a class with the methods __len__, the number of blocks, and __getitem__, of which {name}[i] is "
+            "a tuple (X, y) or (X, y, sample_weight)."
+        )
+
+
 def check_arguments(inputs, solver, resume_from):
     """Raise ValueError if arguments of `fit` contradict each other."""
     for X, *others in (("X", "y", "sample_weight"), ("X_val", "y_val", "sample_weight_val")):
@@ -123,6 +138,8 @@ def read_array(estimator, name, array, device):
                 f"on the CPU. Set device='cuda', or pass a NumPy array (cupy.asnumpy({name}))."
             )
         return array
+    if name.startswith("X"):
+        _refuse_parts(name, array)
     if isinstance(array, np.ma.MaskedArray) and (n_masked := np.ma.count_masked(array)):
         raise ValueError(
             f"{name} is a masked array of which {n_masked} values are masked, which cannot be "
@@ -262,6 +279,15 @@ def validate_X(estimator, X, device, reset, dtype=None):
     return X
 
 
+def validate_table(estimator, table, reset):
+    """A PyArrow table as `validate_X` returns it, but in Fortran order: column by column, in half the time."""
+    columns = np.empty(table.shape[::-1], np.float32 if accepted_dtypes(table) is np.float32 else np.float64)
+    for values, column in zip(columns, table.columns, strict=True):
+        values[:] = column.to_numpy()
+    validate_data(estimator, table, skip_check_array=True, reset=reset)
+    return check_array(columns.T, input_name="X", estimator=estimator)
+
+
 def _is_valid(estimator, X, dtype):
     """Whether X is an array that `validate_X` would return as it is; it takes most of the time for a single row."""
     return (
@@ -305,6 +331,16 @@ def validate_y(estimator, y, device):
             raise ValueError("Input y contains missing values (None, NaN or NA). Drop their rows, or fill them in.")
         dtype = np.float64 if is_regressor(estimator) else None
     return check_array(y, accept_sparse="csr", ensure_2d=False, dtype=dtype, input_name="y", estimator=estimator)
+
+
+def check_numeric(y):
+    """Raise ValueError if y is not what a regressor takes."""
+    if issparse(y):
+        raise ValueError(
+            f"y is a sparse matrix of shape {y.shape}; MLPRegressor takes dense targets only. Pass y.toarray()."
+        )
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"y has dtype {y.dtype}; MLPRegressor takes numbers only. Pass y.astype(float).")
 
 
 def is_missing(value):

@@ -55,16 +55,19 @@ def named_categories(which, names):
     return np.isin(known, which)
 
 
-def check_number(name, column):
-    """Raise ValueError if a column has anything but numbers and NaN."""
+def as_number(name, column):
+    """A column as float64; raises ValueError if it has anything but numbers and gaps."""
     if column.dtype == object:
-        example = next(value for value in column if value is not None and not isinstance(value, Number))
-        raise ValueError(
-            f"X has {example!r} in the feature {name!r}, which is to be a number. Name the feature in "
-            "categorical_features, or make it a number."
-        )
+        others = (value for value in column if value is not None and not isinstance(value, Number))
+        if (example := next(others, None)) is not None:
+            raise ValueError(
+                f"X has {example!r} in the feature {name!r}, which is to be a number. Name the feature in "
+                "categorical_features, or make it a number."
+            )
+        column = column.astype(np.float64)
     if np.isinf(column).any():
         raise ValueError(f"X contains infinity in the feature {name!r}. Make it NaN, which is a gap, or a number.")
+    return column
 
 
 def _without_dates(name, column):

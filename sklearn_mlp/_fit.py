@@ -63,11 +63,6 @@ def read_training_set(mlp, device, inputs, known_classes, incremental, resume_fr
     """The training set of an estimator's `fit` or `partial_fit`."""
     continues = continues_fit(mlp, incremental, resume_from)
     if is_blocks(inputs.X):
-        if incremental:
-            raise ValueError(
-                "X is a sequence of blocks, which are for fit. Call partial_fit for each: for X, y in blocks: "
-                "partial_fit(X, y)."
-            )
         reader = BlockReader(mlp, inputs.X)
         survey = reader.survey(reset=not continues)
         dtype = training_dtype(mlp, mlp.coefs_[0] if continues else survey)
@@ -239,8 +234,8 @@ class Fit:
             return
         data = self.training_set.for_identity()
         if self.validation_set is not None and self.rows is None:
-            X, y, _, sample_weight, *_ = self.validation_set
-            data |= {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
+            X, y, _, sample_weight, _, blocks = self.validation_set
+            data |= {"X_val": X if blocks is None else blocks.X, "y_val": y, "sample_weight_val": sample_weight}
         self.identity = identity(self.mlp, self.device, **data)
         if self.checkpoint is not None:
             needs_max_iter = schedule_needs_max_iter(self.mlp)

@@ -81,6 +81,10 @@ def encode_labels(labels, distinct, classes, device):
     if distinct is classes:
         return codes
     positions = _positions(distinct, classes)
+    if positions.min(initial=0) < 0:  # a block has changed since it was surveyed
+        raise ValueError(
+            f"y has {distinct[positions < 0].tolist()}, which fit has not seen; its classes are {classes}."
+        )
     return device.take(device.to_device(positions), codes) if on_gpu(codes) else positions[codes]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_mlp._blocks import MAX_VALIDATION_ROWS, BlocksTrainingSet, HeldOut
+from sklearn_mlp._blocks import MAX_VALIDATION_ROWS, BlocksTrainingSet, HeldOut, about_block
 from sklearn_mlp._ensemble import number_of_folds
 from sklearn_mlp._tabular_fit import TableReader, TabularFit
 from sklearn_mlp._validation_set import ValidationSet
@@ -39,7 +39,14 @@ class TabularBlocksFit(TabularFit):
         reader = TableReader(self.estimator, inputs.X)
         survey = reader.survey(reset=True, n_sampled=N_SAMPLED)
         self.network = self.estimator._network(sum(survey.n_rows_of))
-        return EncodedTrainingSet(self.network, self.device, reader, survey, np.dtype(self.network.dtype))
+        return EncodedTrainingSet(
+            self.network,
+            self.device,
+            reader,
+            survey,
+            np.dtype(self.network.dtype),
+            drops_unit_of_weights=True,
+        )
 
     def _fit_encoder_to_sample(self, training_set):
         sample = training_set.survey.sample
@@ -59,9 +66,9 @@ class TabularBlocksFit(TabularFit):
             if fold == 0:
                 entropy = random_state.randint(2**31 - 1)
             held_out = HeldOut(entropy, fold * share, (fold + 1) * share)
-            # A fold of few rows can be empty.
-            has_rows = any(held_out.mask(i, n).any() for i, n in enumerate(n_rows_of))
-            splits.append((held_out, held_out) if has_rows else (None, None))
+            n_val = sum(np.count_nonzero(held_out.mask(i, n)) for i, n in enumerate(n_rows_of))
+            # Of few rows, a fold can have none or all.
+            splits.append((held_out, held_out) if 0 < n_val < sum(n_rows_of) else (None, None))
         return splits
 
     def _out_of_fold(self, members):
@@ -81,12 +88,12 @@ class EncodedTrainingSet(BlocksTrainingSet):
         self._paths = [Path(folder, name) for name in ("table", "target", "sample_weight")]
         self._like = Data(self.X.table, self.device.to_host(self.target), self.sample_weight)
         with open(self._paths[0], "wb") as X, open(self._paths[1], "wb") as y, open(self._paths[2], "wb") as weight:
-            for rows in self.reader.all():
-                if rows is not None:
+            for i, rows in self.reader.again(self.n_rows_of):
+                with about_block(self.reader.name, i):
                     encoded = self.encoder._table(self.reader.columns(rows)), *self.encode_y(rows)
-                    for file, array in zip((X, y, weight), encoded, strict=True):
-                        if array is not None:
-                            np.ascontiguousarray(array).tofile(file)
+                for file, array in zip((X, y, weight), encoded, strict=True):
+                    if array is not None:
+                        np.ascontiguousarray(array).tofile(file)
         n_rows = sum(self.n_rows_of)
         self.n_rows_of = [min(ROWS_OF_PART, n_rows - start) for start in range(0, n_rows, ROWS_OF_PART)]
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
 
-from sklearn_mlp._blocks import BlockReader
+from sklearn_mlp._blocks import BlockReader, about_block, without_unit
 from sklearn_mlp._checks import about, as_column, is_blocks, read_array, to_host, validate_weight, validate_y
 from sklearn_mlp._columns import as_table, read_columns
 from sklearn_mlp._ensemble import EnsembleFit, Member, normalised, outputs, split
@@ -26,18 +26,13 @@ class Merged(NamedTuple):
 
 
 class TableReader(BlockReader):
-    """Reads the columns of blocks; rows of zero weight are dropped."""
+    """Reads the columns of blocks."""
+
+    drops_rows_of_zero_weight = True
 
     def _read_X(self, X, reset):
         self.names, _, columns = read_columns(self.mlp, X, reset)
         return [*columns]
-
-    def read(self, i, reset=False):
-        rows = super().read(i, reset)
-        if rows is None or rows.sample_weight is None:
-            return rows
-        kept = np.flatnonzero(rows.sample_weight)
-        return rows.take(kept) if len(kept) else None
 
     def columns(self, rows):
         """`Rows` as `read_columns` returns a table."""
@@ -123,18 +118,22 @@ class TabularFit:
         with about(name):
             weight = read_array(self.estimator, name, weight, self.device)
             weight = validate_weight(weight, n_rows, np.float64, self.device)
-        # By a power of 2, which rounds nothing: their unit has no effect, and float32 has them.
-        return None if weight is None else np.ldexp(weight, -np.frexp(weight.max())[1])
+        return None if weight is None else without_unit(weight, weight.max())
 
     def _read_validation_set(self, inputs):
         if inputs.X_val is None:
             return None
         if is_blocks(inputs.X_val):
             reader = TableReader(self.estimator, inputs.X_val, "X_val")
-            parts = [rows._replace(X=self.encoder._table(reader.columns(rows))) for rows in reader.all() if rows]
+            parts = []
+            for i, rows in enumerate(reader.all()):
+                if rows is not None:
+                    with about_block(reader.name, i):
+                        parts.append(rows._replace(X=self.encoder._table(reader.columns(rows))))
             if not parts:
-                raise ValueError("X_val has no rows: all of its blocks are empty. One row is required.")
+                raise ValueError("X_val has no row with a positive weight. One is required.")
             table, y, weight = stack_rows(parts)
+            weight = None if weight is None else without_unit(weight, weight.max())
         else:
             with about("X_val"):
                 X = to_host(read_array(self.estimator, "X_val", inputs.X_val, self.device), self.device)

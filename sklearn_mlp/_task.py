@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_mlp._caller import warn
-from sklearn_mlp._checks import check_range, on_gpu, stack_columns, to_host
+from sklearn_mlp._checks import check_numeric, check_range, on_gpu, stack_columns, to_host
 from sklearn_mlp._labels import encode_labels, find_classes, unknown_labels
 
 
@@ -399,15 +399,6 @@ def regression_task(y, sample_weight, device, loss, *, levels, standardize):
     if standardize:
         task.standardize(*_mean_and_deviation(to_host(y, device).astype(np.float64).reshape(len(y), -1), sample_weight))
     return task
-
-
-def check_numeric(y):
-    if issparse(y):
-        raise ValueError(
-            f"y is a sparse matrix of shape {y.shape}; MLPRegressor takes dense targets only. Pass y.toarray()."
-        )
-    if y.dtype.kind not in "biuf":
-        raise ValueError(f"y has dtype {y.dtype}; MLPRegressor takes numbers only. Pass y.astype(float).")
 
 
 def _mean_and_deviation(values, sample_weight):

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mlp._checks import refuse_dask
-from sklearn_mlp._columns import as_categories, as_table, check_number, named_categories, read_columns
+from sklearn_mlp._columns import as_categories, as_number, as_table, named_categories, read_columns
 from sklearn_mlp._docstrings import documented
 from sklearn_mlp._interactions import Interaction, find_interactions
 from sklearn_mlp.devices.cpu import CPU
@@ -336,7 +336,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
             if mask[-1]:
                 categories.append(as_categories(column))
                 continue
-            check_number(name, column)
+            column = as_number(name, column)
             median, scale = _location_and_scale(column, sample_weight)
             table[:, len(medians)] = _standardise(column, median, scale)
             medians.append(median)
@@ -403,7 +403,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
             if is_categorical:
                 categories.append(as_categories(column))
             else:
-                check_number(name, column)
+                column = as_number(name, column)
                 table[:, n] = _standardise(column, *next(units))
                 n += 1
         if categories:

@@ -1,7 +1,8 @@
 """Rows that do not fit in memory: they are read in blocks, several of which are in memory at a time."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from math import ceil
 from typing import Any, NamedTuple, TypeVar
 
@@ -52,7 +53,8 @@ class BlockData(NamedTuple):
         return BlockBatches(device, self, dtype=dtype, batch_size=batch_size)
 
     def chunks(self, device: Device, dtype: npt.DTypeLike, n_units: int) -> "BlockBatches":
-        return self.batches(device, dtype, device.chunk_rows(self.X, n_units))
+        # Those larger than a window would be collected from several.
+        return self.batches(device, dtype, min(device.chunk_rows(self.X, n_units), WINDOW_ROWS))
 
 
 class BlockBatches:
@@ -134,12 +136,30 @@ class BlockBatches:
 def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
     """The items, each of which is made in a thread while the one before is used."""
     iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1, "reader of blocks") as reader:
-        coming = reader.submit(next, iterator, end)
-        while (item := coming.result()) is not end:
-            coming = reader.submit(next, iterator, end)
-            yield item  # type: ignore[misc]
+
+    def read() -> Future[Any]:
+        # A thread for each item, as the traceback of an error would keep one that waits for more. In the context of the
+        # caller, which has NumPy's handling of overflows.
+        reader = ThreadPoolExecutor(1, "reader of blocks")
+        coming = reader.submit(copy_context().run, lambda: next(iterator, end))
+        reader.shutdown(wait=False)
+        return coming
+
+    coming = read()
+    try:
+        while (item := _wait(coming).result()) is not end:
+            coming = read()
+            yield item
             del item
+    finally:
+        _wait(coming)
+
+
+def _wait(future: Future[Any]) -> Future[Any]:
+    """Wait with a timeout: some libraries, such as Polars, handle interrupts so that other waits do not end."""
+    while not wait([future], timeout=0.1).done:
+        pass
+    return future
 
 
 def join(parts: Iterator[Data], n_rows: int) -> Data:

@@ -58,6 +58,14 @@ def outputs(model, X):
 # -- columns -----------------------------------------------------------------------------------------------------------
 
 
+def test_categories_that_are_to_be_numbers():
+    """Of a dtype for categories or flags, whose values are numbers."""
+    frame = pd.DataFrame({"a": pd.Categorical(np.arange(200) % 3), "b": np.arange(200) % 2 == 0})
+    model = TabularMLPRegressor(None, **SMALL).fit(frame, TARGET)
+    expected = TabularMLPRegressor(None, **SMALL).fit(frame.astype(float), TARGET)
+    assert_array_equal(model.predict(frame), expected.predict(frame.astype(float)))
+
+
 @both
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_data_frame_of_any_library(estimator, container):
