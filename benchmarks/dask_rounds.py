@@ -162,7 +162,7 @@ def overhead(flights):
                 steps = sum(
                     stop["stop"] - stop["start"]
                     for task in stream.data
-                    if str(task["key"]).startswith("_train") and task["startstops"][0]["start"] > began
+                    if str(task["key"]).startswith("train-") and task["startstops"][0]["start"] > began
                     for stop in task["startstops"]
                     if stop["action"] == "compute"
                 )

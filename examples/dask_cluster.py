@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 
 from sklearn_mlp.dask import DaskTabularMLPClassifier
 
-FOLDER = Path("cluster_output").absolute()  # which Arrow needs
+FOLDER = Path("cluster_output")
 SCHEDULE = ["month", "day", "sched_dep_time", "sched_arr_time", "carrier", "origin", "dest", "distance"]
 
 
@@ -75,7 +75,7 @@ def main(n_rows, n_copies):
     write_flights(n_rows, n_copies)
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
-        train, test = (dd.read_parquet(FOLDER / name, filesystem="arrow") for name in ("train", "test"))
+        train, test = (dd.read_parquet(FOLDER / name) for name in ("train", "test"))
         clf = DaskTabularMLPClassifier(n_members=2, max_iter=5, n_shards=2, random_state=0)
         start = time.perf_counter()
         clf.set_callbacks(KillWorker(client)).fit(train[SCHEDULE], train["late"])
@@ -84,10 +84,12 @@ def main(n_rows, n_copies):
         probability = clf.predict_proba(test[SCHEDULE])[True]
         test.assign(probability=probability).to_parquet(FOLDER / "prediction", write_index=False)
         print(f"{time.perf_counter() - start:6.1f} s: wrote {FOLDER / 'prediction'}")
-        joblib.dump(clf.to_local(), FOLDER / "model.joblib")
+        joblib.dump(clf.to_local().set_callbacks(), FOLDER / "model.joblib")  # without KillWorker
 
     prediction = pd.read_parquet(FOLDER / "prediction")
-    print(f"area under the ROC curve of the test set: {roc_auc_score(prediction['late'], prediction['probability']):.3f}")
+    print(
+        f"area under the ROC curve of the test set: {roc_auc_score(prediction['late'], prediction['probability']):.3f}"
+    )
     local = joblib.load(FOLDER / "model.joblib")
     print(f"{type(local).__name__} of {FOLDER / 'model.joblib'}, the first flights:")
     first = prediction[:3]

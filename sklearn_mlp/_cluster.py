@@ -21,7 +21,7 @@ from sklearn.base import is_classifier
 from sklearn_mlp import _rounds as rounds
 from sklearn_mlp._blocks import N_SAMPLED, BlockReader, BlocksTrainingSet, check_survey
 from sklearn_mlp._caller import warn
-from sklearn_mlp._checks import read_array, shallow_copy
+from sklearn_mlp._checks import read_array
 from sklearn_mlp._fit import OF_X, Inputs
 from sklearn_mlp._plan import continues_fit, training_dtype
 from sklearn_mlp._scales import check_scale
@@ -38,9 +38,9 @@ from sklearn_mlp.devices.encoded import EncodedTable
 # Tasks of a reduction take so many results.
 FAN_IN = 8
 SECONDS_FOR_WORKERS = 60
-# What `sync_every="auto"` assumes of any cluster: the overhead of a round, the bytes that a second moves, the floating
-# point operations of a second on a thread, and the overhead that is accepted.
-ROUND_SECONDS, BYTES_PER_SECOND, FLOPS, ACCEPTED = 0.05, 5e8, 4e10, 0.05
+# What `sync_every="auto"` assumes of any cluster: the overhead of a round, the bytes that a second moves, the time of a
+# step of a tiny network, the floating point operations of a second on a thread, and the overhead that is accepted.
+ROUND_SECONDS, BYTES_PER_SECOND, STEP_SECONDS, FLOPS, ACCEPTED = 0.05, 5e8, 5e-5, 4e10, 0.05
 
 
 class Lost(RuntimeError):
@@ -433,7 +433,9 @@ class TabularClusterFit(TabularBlocksFit):
 
     def _survey(self, inputs, groups):
         refuse_groups(groups)
-        reader = TableReader(shallow_copy(self.estimator), {}, part="Partition")
+        # Without callbacks, which need not pickle.
+        light = type(self.estimator)(**self.estimator.get_params(deep=False))
+        reader = TableReader(light, {}, part="Partition")
         survey = survey_partitions(self.cluster, reader, inputs.X, reset=True, n_sampled=N_SAMPLED_OF_TABLES)
         vars(self.estimator).update(vars(reader.mlp))
         self.network = self.estimator._network(sum(survey.n_rows_of))
@@ -493,7 +495,9 @@ class ClusterTraining(Training):
         sync_every = self.cluster.sync_every
         if sync_every == "auto":
             sync_every = automatic_sync_every(n_parameters, self.batches.batch_size, len(data.n_rows_of))
-        self.n_rounds = ceil(self.batches.n_steps / sync_every)
+            self.n_rounds = max(1, self.batches.n_steps // sync_every)  # equal ones, with no more overhead
+        else:
+            self.n_rounds = ceil(self.batches.n_steps / sync_every)
         self.cluster.attributes["sync_every_"] = ceil(self.batches.n_steps / self.n_rounds)
         self.run_of_workers = self.training_set.run(data, self.n_steps, self.dropout_seed)
 
@@ -519,7 +523,7 @@ class ClusterTraining(Training):
 
 def automatic_sync_every(n_parameters, batch_size, n_shards):
     """The steps of a round, by the numbers alone: so many that its overhead is `ACCEPTED` of the time of the steps."""
-    step = 6 * n_parameters * batch_size / FLOPS
+    step = STEP_SECONDS + 6 * n_parameters * batch_size / FLOPS
     levels = ceil(log2(n_shards + 1))
     overhead = ROUND_SECONDS + 2 * levels * 12 * n_parameters / BYTES_PER_SECOND
     return max(1, ceil(overhead / (ACCEPTED * step)))

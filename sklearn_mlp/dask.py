@@ -62,7 +62,7 @@ class _Dask:
             raise ValueError(
                 "out is for arrays in memory; this prediction is a Dask collection. Write it by to_zarr or to_parquet."
             )
-        local = self._local()
+        local = self._local().set_callbacks()  # none, as they need not pickle
 
         def predict(local, part):
             return local._predict(part, decode, *args)
