@@ -164,7 +164,8 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _validate_changed_params(self):
         # To validate 40 parameters takes longer than to train on a small batch: it is done when one of them changes.
         validated = (getattr(self, "_training_state", None) or {}).get("parameters")
-        if validated is None or any(map(is_not, self._parameter_values(), validated)):
+        values = self._parameter_values()
+        if validated is None or len(validated) != len(values) or any(map(is_not, values, validated)):
             self._validate_params()
 
     def _parameter_values(self):

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse, vstack
+from scipy.sparse import csr_matrix, issparse, vstack
 from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _num_samples
@@ -159,7 +159,8 @@ class BlocksTrainingSet(TrainingSet):
         self.has_weights = survey.has_weights
         of_all = survey.y
         with about("y"):
-            read = self._learn(mlp, of_all.values, None, known_classes, incremental)
+            values = csr_matrix(of_all.values) if issparse(y) else of_all.values
+            read = self._learn(mlp, values, None, known_classes, incremental)
             if self.task.standardizes:
                 self.task.standardize(of_all.mean, of_all.deviation)
             target = self.encode(read)
