@@ -22,7 +22,10 @@ FLOORS = (
         "beside the estimators",
         "tab:purple",
         "scikit-learn, PyTorch, libraries of extras",
-        (("__init__", "dask", "_cluster", "blocks"), ("callbacks", "plotting", "export", "_onnx", "_onnx_tabular")),
+        (
+            ("__init__", "dask", "_cluster", "_rounds", "blocks"),
+            ("callbacks", "plotting", "export", "_onnx", "_onnx_tabular"),
+        ),
     ),
     (
         "tables: encoders, ensembles",

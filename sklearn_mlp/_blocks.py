@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
 from sklearn.base import is_classifier, is_regressor
@@ -17,6 +18,7 @@ from sklearn_mlp._checks import (
     is_blocks,
     read_array,
     shallow_copy,
+    validate_table,
     validate_weight,
     validate_X,
     validate_y,
@@ -81,7 +83,10 @@ class BlockReader:
 
     def _read_X(self, X, reset):
         host = resolve_device("cpu")
-        return validate_X(self.mlp, read_array(self.mlp, "X", X, host), host, reset=reset)
+        X = read_array(self.mlp, "X", X, host)
+        if nw.dependencies.is_pyarrow_table(X):
+            return validate_table(self.mlp, X, reset=reset)
+        return validate_X(self.mlp, X, host, reset=reset)
 
     def _check_kind(self, rows):
         """Raise ValueError if the rows cannot be stacked with those before."""
@@ -182,17 +187,22 @@ class BlocksTrainingSet(TrainingSet):
     reader : object
         Its `read` returns the `Rows` of a block.
     survey : Survey
+    drops_unit_of_weights : bool
+        Whether weights are to be of the order of 1.
     """
 
     encoding = None
 
-    def __init__(self, mlp, device, reader, survey, dtype, *, known_classes=None, incremental=False):
+    def __init__(
+        self, mlp, device, reader, survey, dtype, *, known_classes=None, incremental=False, drops_unit_of_weights=False
+    ):
         X, y, weight = survey.sample
         self._set(device, X, y, weight, dtype)
         self.reader = reader
         self.survey = survey
         self.n_rows_of = survey.n_rows_of
         self.has_weights = survey.has_weights
+        self.mean_weight = survey.total_weight / sum(survey.n_rows_of) if drops_unit_of_weights else None
         of_all = survey.y
         with about("y"):
             labels = csr_matrix(of_all.values) if issparse(y) else of_all.values
@@ -212,7 +222,9 @@ class BlocksTrainingSet(TrainingSet):
         target = self.encode(self.task.read(rows.y, self.device))
         weight = rows.sample_weight
         if self.has_weights:
-            weight = cast(np.ones(len(target)) if weight is None else weight, self.dtype, self.device, "sample_weight")
+            weight = np.ones(len(target)) if weight is None else weight
+            weight = weight if self.mean_weight is None else without_unit(weight, self.mean_weight)
+            weight = cast(weight, self.dtype, self.device, "sample_weight")
         return target, self.weigh_part(target, weight)
 
     def load(self, i):
@@ -294,6 +306,11 @@ def read_validation_blocks(mlp, training_set, blocks):
 
     data = BlockData(load, survey.n_rows_of, survey.sample.X, survey.total_weight)
     return ValidationSet(blocks, y, target, weight, blocks=data)
+
+
+def without_unit(weight, size):
+    """Weights divided by a power of 2 near `size`, which rounds nothing: then float32 has them, whatever their unit."""
+    return np.ldexp(weight, -np.frexp(size)[1])
 
 
 def cast(array, dtype, device, name):

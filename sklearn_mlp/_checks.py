@@ -279,6 +279,15 @@ def validate_X(estimator, X, device, reset, dtype=None):
     return X
 
 
+def validate_table(estimator, table, reset):
+    """A PyArrow table as `validate_X` returns it, but in Fortran order: column by column, in half the time."""
+    columns = np.empty(table.shape[::-1], np.float32 if accepted_dtypes(table) is np.float32 else np.float64)
+    for values, column in zip(columns, table.columns, strict=True):
+        values[:] = column.to_numpy()
+    validate_data(estimator, table, skip_check_array=True, reset=reset)
+    return check_array(columns.T, input_name="X", estimator=estimator)
+
+
 def _is_valid(estimator, X, dtype):
     """Whether X is an array that `validate_X` would return as it is; it takes most of the time for a single row."""
     return (

@@ -8,8 +8,6 @@ part of it on another worker, and the result depends on the shards but not on th
 
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil, inf, log2
 from typing import Any, NamedTuple
 
@@ -20,24 +18,21 @@ from dask.delayed import delayed
 from distributed import CancelledError, KilledWorker, get_client
 from sklearn.base import is_classifier
 
+from sklearn_mlp import _rounds as rounds
 from sklearn_mlp._blocks import N_SAMPLED, BlockReader, BlocksTrainingSet, check_survey
-from sklearn_mlp._caller import no_warnings, warn
+from sklearn_mlp._caller import warn
 from sklearn_mlp._checks import read_array, shallow_copy
 from sklearn_mlp._fit import OF_X, Inputs
-from sklearn_mlp._plan import continues_fit, make_plan, training_dtype
+from sklearn_mlp._plan import continues_fit, training_dtype
 from sklearn_mlp._scales import check_scale
-from sklearn_mlp._survey import LabelCounts, Moments, Survey, stack_rows
+from sklearn_mlp._survey import LabelCounts, Moments, stack_rows
 from sklearn_mlp._tabular_blocks import N_SAMPLED as N_SAMPLED_OF_TABLES
 from sklearn_mlp._tabular_blocks import TabularBlocksFit, refuse_groups
 from sklearn_mlp._tabular_fit import TableReader
 from sklearn_mlp._validation_set import ValidationSet
 from sklearn_mlp.core.batches import Data
-from sklearn_mlp.core.blocks import join
-from sklearn_mlp.core.lbfgs import mean_loss
-from sklearn_mlp.core.parameters import Parameters, n_parameters
-from sklearn_mlp.core.training import Solver, Training
+from sklearn_mlp.core.training import Training
 from sklearn_mlp.devices import resolve_device
-from sklearn_mlp.devices.blas import one_blas_thread
 from sklearn_mlp.devices.encoded import EncodedTable
 
 # Tasks of a reduction take so many results.
@@ -50,43 +45,6 @@ ROUND_SECONDS, BYTES_PER_SECOND, FLOPS, ACCEPTED = 0.05, 5e8, 4e10, 0.05
 
 class Lost(RuntimeError):
     """Tasks or data are no longer on the cluster."""
-
-
-class Shard(NamedTuple):
-    """The rows of several partitions as they are trained on, and the number and the size of each partition."""
-
-    data: Data
-    partitions: tuple
-
-
-@dataclass  # Dask looks for tasks in tuples
-class At:
-    """Where a round begins: the parameters and the state of the solver; and how large it is, once it has ended."""
-
-    parameters: dict
-    state: dict
-    loss: float = inf
-    n_rows: int = 0
-
-
-@dataclass
-class Run:
-    """What a round needs to know of the training run; small."""
-
-    mlp: Any
-    device: str
-    dtype: Any
-    task: Any
-    loss: Any
-    encoding: Any
-    held_out: Any
-    n_steps: int
-    dropout_seed: int
-    total_weight: float
-
-    def plan(self):
-        with no_warnings():  # the client has warned
-            return make_plan(self.mlp, resolve_device(self.device), self.dtype, self.task, self.loss, False)
 
 
 class Cluster:
@@ -184,25 +142,23 @@ class Cluster:
         with self._lock:
             self._futures.difference_update(futures)
 
-    def on_shards(self, training_set, task, function):
-        """The reduction by `function` of the results of a task for each shard.
+    def on_shards(self, training_set, function, broadcast, *args, by):
+        """The reduction by the function `by` of ``function(broadcast, shard, k, *args)`` for each shard.
 
-        Parameters
-        ----------
-        training_set : ClusterTrainingSet
-        task : callable
-            Takes the number and the future of a shard; returns a function and its arguments.
-        function : callable
-            See `reduce`.
+        `broadcast` goes to the workers once; the task that it belongs to is how Dask restores it.
         """
-        shards = training_set.shards()
-        try:
-            return self.reduce(function, [self.submit(*task(k, shard)) for k, shard in enumerate(shards)])
-        except Lost:
-            # For example by client.restart(). What X is computed from may still be there.
-            training_set.lose_shards(shards)
+        for is_last in (False, True):
             shards = training_set.shards()
-            return self.reduce(function, [self.submit(*task(k, shard)) for k, shard in enumerate(shards)])
+            sent = self.submit(rounds.same, broadcast)
+            try:
+                return self.reduce(by, [self.submit(function, sent, shard, k, *args) for k, shard in enumerate(shards)])
+            except Lost:
+                if is_last:
+                    raise
+                # For example by client.restart(). What X is computed from may still be there.
+                training_set.lose_shards(shards)
+            finally:
+                self.drop([sent])
 
     def reduce(self, function, futures):
         """What `function` makes of lists of at most `FAN_IN` results in their order, until there is one; it is here."""
@@ -308,7 +264,8 @@ def _partitions(estimator, name, collection):
     check_columns(name, collection)
     if isinstance(collection, da.Array):
         return collection.to_delayed().ravel().tolist()
-    return collection.to_delayed()
+    # What else Dask does to optimize can merge partitions of Parquet files, in y others than in X.
+    return collection.simplify().to_delayed(optimize_graph=False)
 
 
 def check_columns(name, array):
@@ -323,46 +280,14 @@ def check_columns(name, array):
 def survey_partitions(cluster, reader, partitions, reset, n_sampled=N_SAMPLED):
     """The `Survey` of all partitions; with `reset`, they say what features the estimator of `reader` has."""
     kind = LabelCounts if is_classifier(reader.mlp) else Moments
-    survey = delayed(_survey, pure=False)
+    survey = delayed(rounds.survey, pure=False)
     tasks = [survey(reader, kind, reset, n_sampled, i, parts) for i, parts in enumerate(partitions.rows())]
-    survey, features = cluster.reduce(_merge_surveys, cluster.compute(tasks))
+    survey, features = cluster.reduce(rounds.merge_surveys, cluster.compute(tasks))
     check_survey(survey, "X")
     if reset:
         vars(reader).update(features.of_reader)
         vars(reader.mlp).update(features.of_mlp)
     return survey
-
-
-class Features(NamedTuple):
-    """What a reader has found the features of a partition to be."""
-
-    partition: int
-    of_mlp: dict
-    of_reader: dict
-
-
-def _survey(reader, kind, reset, n_sampled, i, parts):
-    reader = reader.of({i: parts})
-    survey = Survey(n_sampled)
-    rows = reader.read(i, reset)
-    survey.add(i, rows, kind)
-    of_mlp = {name: vars(reader.mlp)[name] for name in OF_X if name in vars(reader.mlp)}
-    of_reader = {"names": reader.names} if hasattr(reader, "names") else {}
-    return survey, None if rows is None else Features(i, of_mlp, of_reader)
-
-
-def _merge_surveys(surveys):
-    (merged, features), *others = surveys
-    for survey, theirs in others:
-        merged.merge(survey)
-        features = features or theirs
-        if theirs is not None:
-            (i, ours, _), (j, other, _) = features, theirs
-            same = ours.keys() == other.keys() and all(np.array_equal(ours[name], other[name]) for name in ours)
-            if not same:
-                names = [each.get("feature_names_in_", f"{each['n_features_in_']} features") for each in (ours, other)]
-                raise ValueError(f"Partition {i} of X has {names[0]}, and partition {j} has {names[1]}.")
-    return merged, features
 
 
 def deal(n_rows_of, n_shards):
@@ -416,14 +341,13 @@ class ClusterTrainingSet(BlocksTrainingSet):
         large = {"X", "y", "target", "sample_weight", "weight_of_user", "survey", "cluster", "partitions"}
         large |= {"mlp", "_shards", "_lock", "dealt"}
         vars(light).update({name: value for name, value in vars(self).items() if name not in large})
-        light.has_weights = self.survey.has_weights
         return light
 
     def shards(self):
         """Futures of the shards."""
         with self._lock:
             if self._shards is None:
-                light, make = self.on_worker(), delayed(_make_shard, pure=False)
+                light, make = self.on_worker(), delayed(rounds.make_shard, pure=False)
                 rows = [*self.partitions.rows()]
                 tasks = [make(light, of_shard, [rows[i] for i in of_shard]) for of_shard in self.dealt]
                 self._shards = self.cluster.compute(tasks)
@@ -450,7 +374,7 @@ class ClusterTrainingSet(BlocksTrainingSet):
 
     def validation_rows(self, held_out):
         """The rows that are `held_out`, as the user gave them, on the client."""
-        read, light = delayed(_held_out_rows, pure=False), self.reader.of({})
+        read, light = delayed(rounds.read_held_out, pure=False), self.reader.of({})
         tasks = [
             read(light, held_out, i, parts)
             for i, parts in enumerate(self.partitions.rows())
@@ -464,22 +388,18 @@ class ClusterTrainingSet(BlocksTrainingSet):
         run = self.run(data, 0, 0)
 
         def evaluate(x):
-            x = self.cluster.submit(_same, x)
-            sums = self.cluster.on_shards(self, lambda k, shard: (_loss_and_gradient, run, x, shard), _add)
-            self.cluster.drop([x])
-            return sums
+            return self.cluster.on_shards(self, rounds.mean_loss, x, run, by=rounds.add)
 
         return evaluate
 
     def run(self, data, n_steps, dropout_seed):
         """What workers need to know of a training run."""
-        return Run(
+        return rounds.Run(
             type(self.mlp)(**self.mlp.get_params(deep=False)),
             self.cluster.device_name,
             self.dtype,
             self.task,
             self.loss,
-            self.encoding,
             data.held_out,
             n_steps,
             dropout_seed,
@@ -495,7 +415,7 @@ class EncodedClusterTrainingSet(ClusterTrainingSet):
         return Data(self.encoder._table(self.reader.columns(rows)), *self.encode_y(rows))
 
     def validation_rows(self, held_out):
-        X, target, weight, _ = self.cluster.on_shards(self, lambda k, shard: (_held_out, held_out, shard), _stack)
+        X, target, weight, _ = self.cluster.on_shards(self, rounds.take_held_out, held_out, by=rounds.stack)
         return ValidationSet(EncodedTable(X, self.encoding), None, target, weight)
 
 
@@ -518,7 +438,14 @@ class TabularClusterFit(TabularBlocksFit):
         vars(self.estimator).update(vars(reader.mlp))
         self.network = self.estimator._network(sum(survey.n_rows_of))
         return EncodedClusterTrainingSet(
-            self.network, self.device, reader, survey, np.dtype(self.network.dtype), self.cluster, inputs.X
+            self.network,
+            self.device,
+            reader,
+            survey,
+            np.dtype(self.network.dtype),
+            self.cluster,
+            inputs.X,
+            drops_unit_of_weights=True,
         )
 
 
@@ -585,16 +512,9 @@ class ClusterTraining(Training):
 
     def _round(self, part):
         """One round, after which the parameters of the shards are averaged."""
-        at = self.cluster.submit(_same, At(self.solver.parameters(), self.solver.state()))
-        order = self.batches.order
-
-        def task(k, shard):
-            return _train, self.run_of_workers, at, shard, k, order, part, self.n_rounds
-
-        try:
-            return self.cluster.on_shards(self.training_set, task, _average)
-        finally:
-            self.cluster.drop([at])
+        at = rounds.At(self.solver.parameters(), self.solver.state())
+        of_round = self.run_of_workers, self.batches.order, part, self.n_rounds
+        return self.cluster.on_shards(self.training_set, rounds.train, at, *of_round, by=rounds.average)
 
 
 def automatic_sync_every(n_parameters, batch_size, n_shards):
@@ -603,129 +523,3 @@ def automatic_sync_every(n_parameters, batch_size, n_shards):
     levels = ceil(log2(n_shards + 1))
     overhead = ROUND_SECONDS + 2 * levels * 12 * n_parameters / BYTES_PER_SECOND
     return max(1, ceil(overhead / (ACCEPTED * step)))
-
-
-# -- on the workers ----------------------------------------------------------------------------------------------------
-
-
-def _same(argument):
-    return argument
-
-
-def _make_shard(training_set, numbers, blocks):
-    """The shard of some partitions."""
-    training_set.reader = training_set.reader.of(dict(zip(numbers, blocks, strict=True)))
-    n_rows_of = training_set.n_rows_of
-    parts = map(training_set.load, numbers)
-    n_rows = sum(n_rows_of[i] for i in numbers)
-    data = next(parts) if len(numbers) == 1 else join(parts, n_rows)
-    return Shard(data, tuple((i, n_rows_of[i]) for i in numbers))
-
-
-def _held_out_rows(reader, held_out, i, block):
-    rows = reader.of({i: block}).read(i)
-    return rows.take(np.flatnonzero(held_out.mask(i, rows.y.shape[0])))
-
-
-def _held_out(held_out, shard):
-    """The rows of a shard that are `held_out`, as they are trained on."""
-    return shard.data.take(np.flatnonzero(_mask(shard.partitions, held_out)))
-
-
-def _mask(partitions, held_out):
-    return np.concatenate([held_out.mask(i, n) for i, n in partitions])
-
-
-def _stack(parts):
-    return join(iter(parts), sum(part.n_rows for part in parts))
-
-
-@lru_cache(maxsize=16)  # or each round would shuffle all rows of the epoch
-def _order(partitions, held_out, order, k):
-    """The numbers of the rows of shard `k` that are trained on, in the order of an epoch."""
-    if held_out is None:
-        rows = np.arange(sum(n for _, n in partitions))
-    else:
-        rows = np.flatnonzero(~_mask(partitions, held_out))
-    if order is not None:
-        np.random.RandomState([order, k]).shuffle(rows)
-    rows.flags.writeable = False
-    return rows
-
-
-def _data(run, shard, rows=None):
-    X, y, sample_weight, _ = shard.data
-    return Data(X if run.encoding is None else EncodedTable(X, run.encoding), y, sample_weight, rows)
-
-
-def _train(run, at, shard, k, order, part, n_parts):
-    """Part number `part` of `n_parts` of an epoch of shard `k`."""
-    plan = run.plan()
-    device = plan.device
-    with one_blas_thread(), device.active(), np.errstate(all="ignore"):
-        try:
-            data = _data(run, shard)
-            slots = plan.slots(data.X.shape[1])
-            seed = int(np.random.SeedSequence([run.dropout_seed, k]).generate_state(1)[0]) >> 1
-            solver = Solver(plan, Parameters(at.parameters["theta"].copy(), slots), run.n_steps, seed)
-            solver.load_parameters(at.parameters)
-            solver.load(at.state)
-            rows = _order(shard.partitions, run.held_out, order, k)
-            n_steps = ceil(len(rows) / plan.batch_size)
-            start, stop = (part * n_steps // n_parts, (part + 1) * n_steps // n_parts)
-            rows = rows[start * plan.batch_size : stop * plan.batch_size]
-            if not len(rows):
-                return At(at.parameters, at.state)
-            X = device.prepare_rows(data.X, plan.dtype, gather=True)
-            loss, n_rows = solver.steps(data._replace(X=X, rows=rows).batches(device, plan.dtype, plan.batch_size))
-            return At(solver.parameters(), solver.state(), loss, n_rows)
-        finally:
-            device.release()
-
-
-def _average(results):
-    """The mean of parameters and states, weighted by the rows of each.
-
-    Counts, such as the steps of Adam, are those of the result with the most.
-    """
-    mean = results[0]
-    for other in results[1:]:
-        n_rows = mean.n_rows + other.n_rows
-        if not other.n_rows:
-            continue
-        if not mean.n_rows:
-            mean = other
-            continue
-        share = other.n_rows / n_rows
-        loss = mean.loss + share * (other.loss - mean.loss)
-        parameters = _mean(mean.parameters, other.parameters, share)
-        mean = At(parameters, _mean(mean.state, other.state, share), loss, n_rows)
-    return mean
-
-
-def _mean(one, other, share):
-    if isinstance(one, dict):
-        return {name: _mean(one[name], other[name], share) for name in one}
-    if isinstance(one, list):
-        return [_mean(*pair, share) for pair in zip(one, other, strict=True)]
-    if isinstance(one, np.ndarray):
-        return one + one.dtype.type(share) * (other - one)
-    return one if one is None else max(one, other)
-
-
-def _loss_and_gradient(run, x, shard):
-    """The part of the mean loss over all rows, and of its gradient, that the rows of a shard contribute."""
-    plan = run.plan()
-    with one_blas_thread(), plan.device.active(), np.errstate(all="ignore"):
-        try:
-            data = _data(run, shard)
-            slots = plan.slots(data.X.shape[1])
-            objective = plan.objective(Parameters(np.empty(n_parameters(slots), plan.dtype), slots))
-            data = data._replace(X=plan.device.prepare_rows(data.X, plan.dtype, gather=False))
-            return mean_loss(plan, data, run.total_weight, objective)(x)
-        finally:
-            plan.device.release()
-
-
-def _add(results):
-    return sum(loss for loss, _ in results), sum(gradient for _, gradient in results)

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_mlp._blocks import MAX_VALIDATION_ROWS, BlocksTrainingSet, HeldOut, about_block
 from sklearn_mlp._ensemble import number_of_folds
-from sklearn_mlp._tabular_fit import TableReader, TabularFit, without_unit
+from sklearn_mlp._tabular_fit import TableReader, TabularFit
 from sklearn_mlp._validation_set import ValidationSet
 from sklearn_mlp.core.batches import Data
 from sklearn_mlp.devices.encoded import EncodedTable
@@ -39,7 +39,14 @@ class TabularBlocksFit(TabularFit):
         reader = TableReader(self.estimator, inputs.X)
         survey = reader.survey(reset=True, n_sampled=N_SAMPLED)
         self.network = self.estimator._network(sum(survey.n_rows_of))
-        return EncodedTrainingSet(self.network, self.device, reader, survey, np.dtype(self.network.dtype))
+        return EncodedTrainingSet(
+            self.network,
+            self.device,
+            reader,
+            survey,
+            np.dtype(self.network.dtype),
+            drops_unit_of_weights=True,
+        )
 
     def _fit_encoder_to_sample(self, training_set):
         sample = training_set.survey.sample
@@ -89,12 +96,6 @@ class EncodedTrainingSet(BlocksTrainingSet):
                         np.ascontiguousarray(array).tofile(file)
         n_rows = sum(self.n_rows_of)
         self.n_rows_of = [min(ROWS_OF_PART, n_rows - start) for start in range(0, n_rows, ROWS_OF_PART)]
-
-    def encode_y(self, rows):
-        weight, survey = rows.sample_weight, self.survey
-        if weight is not None:
-            rows = rows._replace(sample_weight=without_unit(weight, survey.total_weight / sum(survey.n_rows_of)))
-        return super().encode_y(rows)
 
     def load(self, i):
         parts = zip(self._paths, self._like[:3], strict=True)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
 
-from sklearn_mlp._blocks import BlockReader, about_block
+from sklearn_mlp._blocks import BlockReader, about_block, without_unit
 from sklearn_mlp._checks import about, as_column, is_blocks, read_array, to_host, validate_weight, validate_y
 from sklearn_mlp._columns import as_table, read_columns
 from sklearn_mlp._ensemble import EnsembleFit, Member, normalised, outputs, split
@@ -23,11 +23,6 @@ class Merged(NamedTuple):
 
     first: np.ndarray
     inverse: np.ndarray
-
-
-def without_unit(weight, size):
-    """Weights by a power of 2, which rounds nothing: their unit has no effect, and float32 has them."""
-    return np.ldexp(weight, -np.frexp(size)[1])
 
 
 class TableReader(BlockReader):

@@ -6,6 +6,7 @@ files; a class of your own can read any other format. ``blocks[i]`` is called in
 on a pickle of the blocks.
 """
 
+import copy
 import operator
 import os
 import reprlib
@@ -38,7 +39,7 @@ class ParquetBlocks:
       objects for strings; None if `target` is None.
     - sample_weight : ndarray of shape (n_rows[i],); left out if `sample_weight` is None.
 
-    Row groups without rows are skipped.
+    ``blocks[start:stop]`` is a `ParquetBlocks` of some of them. Row groups without rows are skipped.
 
     Parameters
     ----------
@@ -87,6 +88,9 @@ class ParquetBlocks:
     ``pyarrow.parquet.write_table(table, path, row_group_size=50_000)`` or, in pandas,
     ``df.to_parquet(path, row_group_size=50_000)``.
 
+    ``fit(blocks[:-2], X_val=blocks[-2:])`` validates on the last two row groups. In files that are sorted by time or by
+    place, they are of another time or place than the rows that are trained on.
+
     A pickle contains paths and row counts but no data; the process that loads it opens the files when it reads a block.
     For another machine, they have to be on a file system that both share.
 
@@ -109,6 +113,8 @@ class ParquetBlocks:
     >>> X, y = blocks[-1]
     >>> X.shape, y[0]
     ((30, 4), 'virginica')
+    >>> blocks[:2].n_rows
+    [60, 60]
     >>> scaler = StandardScaler()
     >>> for X, y in blocks:
     ...     scaler = scaler.partial_fit(X)
@@ -166,6 +172,10 @@ class ParquetBlocks:
         return len(self._row_groups)
 
     def __getitem__(self, index):
+        if isinstance(index, slice):
+            part = copy.copy(self)
+            part._row_groups, part.n_rows = self._row_groups[index], self.n_rows[index]
+            return part
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"There is no block {index}: there are {len(self)} blocks.")

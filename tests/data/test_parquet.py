@@ -28,7 +28,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+from sklearn_mlp._checks import validate_table, validate_X
 from sklearn_mlp.blocks import ParquetBlocks
+from sklearn_mlp.devices import resolve_device
 
 DIAMONDS = data("ggplot2", "diamonds").astype(dict.fromkeys(("cut", "color", "clarity"), "category"))
 IRIS = load_iris(as_frame=True).frame
@@ -205,6 +207,19 @@ def test_indices(path):
         blocks["a"]
 
 
+@pytest.mark.parametrize("part", [slice(2), slice(-2, None), slice(None, None, -1), slice(0, 0)])
+def test_slices(part, path):
+    blocks = ParquetBlocks(path, target="target", columns=IRIS.columns[:2].tolist(), sample_weight=IRIS.columns[2])
+    sliced, expected = blocks[part], [*blocks][part]
+    assert sliced.n_rows == blocks.n_rows[part]
+    assert len(sliced) == len(expected)
+    for (X, *arrays), (expected_X, *expected_arrays) in zip(sliced, expected, strict=True):
+        assert X.equals(expected_X)
+        assert_array_equal(arrays, expected_arrays)
+    assert blocks.n_rows == [60, 60, 30]
+    assert pickle.loads(pickle.dumps(sliced)).n_rows == sliced.n_rows
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
@@ -313,6 +328,39 @@ def test_an_estimator_learns_the_same_from_a_block_and_from_a_data_frame(estimat
     assert_array_equal(predictions, from_frame.predict(frame[columns]))
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"a": pa.array([0.5, 1e30], pa.float32()), "b": pa.array([1, 2], pa.int8())},
+        {"a": pa.array([0.1, 2.0]), "b": pa.array([2**40, -3])},
+        {"a": pa.array([0.5, 1.0], pa.float32()), "b": pa.array([2**40 + 1, 3])},
+        {"a": pa.array([True, False]), "b": pa.array([3, 4], pa.uint16())},
+        {"a": pa.array(["1", "2"]), "b": pa.array([3, 4]).dictionary_encode()},
+        {"a": pa.array([3.0, None]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array([3, None]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array([np.inf, 1.0]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array(["u", "v"]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array([date(2020, 1, 3)] * 2), "b": pa.array([3.0, 4.0])},
+    ],
+    ids=lambda columns: ", ".join(str(column.type) for column in columns.values()),
+)
+def test_a_table_is_read_as_scikit_learn_reads_it(columns):
+    """By the same checks, in another memory layout."""
+    table, device = pa.table(columns), resolve_device("cpu")
+    expected, found = MLPClassifier(), MLPClassifier()
+    try:
+        X = validate_X(expected, table, device, reset=True)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            validate_table(found, table, reset=True)
+        return
+    assert_array_equal(validate_table(found, table, reset=True), X, strict=True)
+    assert found.feature_names_in_.tolist() == expected.feature_names_in_.tolist() == ["a", "b"]
+    assert found.n_features_in_ == 2
+    with pytest.raises(ValueError, match="feature names"):
+        validate_table(found, table.rename_columns(["a", "c"]), reset=False)
+
+
 @pytest.mark.parametrize("estimator", [MLPClassifier, TabularMLPClassifier])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_fit_and_predict_take_blocks(estimator, path):
@@ -322,6 +370,16 @@ def test_fit_and_predict_take_blocks(estimator, path):
     assert model.feature_names_in_.tolist() == IRIS.columns[:-1].tolist()
     predictions = model.predict(ParquetBlocks(path, columns=model.feature_names_in_.tolist()))
     assert np.mean(predictions == load_iris().target_names[IRIS["target"]]) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_last_row_groups_as_validation_set(tmp_path):
+    IRIS.sample(frac=1, random_state=0).to_parquet(tmp_path / "iris.parquet", row_group_size=30)
+    blocks = ParquetBlocks(tmp_path / "iris.parquet", target="target")
+    clf = MLPClassifier(max_iter=3, random_state=0).fit(blocks[:-2], X_val=blocks[-2:])
+    X, y = concatenate(blocks[-2:])
+    assert clf.validation_scores_[-1] == clf.score(X, y)
+    assert clf.t_ == 3 * 90
 
 
 # -- processes, threads, memory ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SLOW = {"diamonds", "digits_grid_search", "flights", "modern_training"}  # half a minute and more
-ARGUMENTS = {"flights": ["--rows", "50000"]}  # all of them take many minutes
+ARGUMENTS = {"dask_cluster": ["--rows", "10000"], "flights": ["--rows", "50000"]}  # all of them take many minutes
 
 
 @pytest.mark.parametrize(
