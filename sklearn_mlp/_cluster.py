@@ -365,8 +365,8 @@ def _survey(reader, kind, reset, n_sampled, i, parts):
 
 
 def _merge_surveys(surveys):
-    (merged, features), *others = surveys
-    for survey, theirs in others:
+    merged, features = Survey(surveys[0][0].n_sampled), None
+    for survey, theirs in surveys:
         merged.merge(survey)
         features = features or theirs
         if theirs is not None:
@@ -623,6 +623,7 @@ def _same(argument):
 
 def _make_shard(training_set, numbers, blocks):
     """The shard of some partitions."""
+    training_set = shallow_copy(training_set)  # threads of a worker can have the same one
     training_set.reader = training_set.reader.of(dict(zip(numbers, blocks, strict=True)))
     n_rows_of = training_set.n_rows_of
     parts = map(training_set.load, numbers)
