@@ -2,6 +2,9 @@
 
 import inspect
 import pickle
+import signal
+import sys
+from pathlib import Path
 
 import dask.array as da
 import dask.dataframe as dd
@@ -37,6 +40,7 @@ pytestmark = [
     pytest.mark.usefixtures("timeout"),
 ]
 
+STAND_IN = Path(__file__).parents[1] / "cupy_on_cpu"
 X, Y = load_digits(return_X_y=True)
 X /= 16
 X_REAL, Y_REAL = load_diabetes(return_X_y=True)
@@ -487,3 +491,29 @@ def test_tables_of_a_regressor(client):
 def test_groups_of_tables_are_refused(client):
     with pytest.raises(ValueError, match="groups is for arrays and data frames in memory"):
         DaskTabularMLPClassifier(**TABULAR).fit(frame(TABLE), frame(OF_TABLE), groups=np.arange(N_ROWS))
+
+
+# -- a GPU -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        pytest.param({"dropout": 0.1, "normalization": "batch", "ema_decay": 0.9}, marks=pytest.mark.slow),
+        pytest.param({"solver": "lbfgs"}, marks=pytest.mark.slow),
+    ],
+)
+def test_workers_with_a_gpu(client, cupy, parameters):
+    """Or its stand-in, which the client does not need; the model is that of the CPU up to rounding."""
+    signal.alarm(240)  # the workers compile the kernels
+    folder = str(STAND_IN)
+    client.run(lambda: sys.path.insert(0, folder))
+    clf = classifier(device="cuda", **parameters).fit(DASK_X, DASK_Y)
+    assert clf.device_ == "cuda"
+    assert all(client.run(lambda: sys.modules["cupy"].__file__.startswith(folder)).values())
+    assert_close_models(clf, classifier(**parameters).fit(DASK_X, DASK_Y), 1e-6)
+    local = clf.to_local()
+    assert local.device == "cuda"
+    assert_array_equal(clf.predict(DASK_X).compute(), local.set_params(device="cpu").predict(X))
+    assert not cupy.cuda.counts
