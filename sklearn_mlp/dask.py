@@ -53,7 +53,7 @@ class _Dask:
         vars(local).update({name: vars(self)[name] for name in vars(self) if name not in PARAMETERS + ATTRIBUTES})
         return local
 
-    def _predict(self, X, decode, out=None, **options):
+    def _predict(self, X, decode, *args, out=None, **options):
         """The prediction for a Dask collection, as one with the same partitions that is not computed yet."""
         check_is_fitted(self)
         check_collection(self, "X", X)
@@ -66,7 +66,7 @@ class _Dask:
         host.device = "cpu"  # the client need not have the GPU of the workers
 
         def predict(local, part):
-            return local._predict(part, decode, **options)
+            return local._predict(part, decode, *args, **options)
 
         return _map_partitions(predict, local, host, X, None if options else getattr(local, "classes_", None))
 
