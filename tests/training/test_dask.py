@@ -1,7 +1,12 @@
 """Training on a Dask cluster follows its definition, local steps and averages, whatever the workers are."""
 
+import importlib
 import inspect
 import pickle
+import shutil
+import signal
+import sys
+from pathlib import Path
 
 import dask.array as da
 import dask.dataframe as dd
@@ -9,7 +14,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client
+from dask.sizeof import sizeof
+from distributed import Client, LocalCluster
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
@@ -19,6 +25,7 @@ from sklearn.metrics import accuracy_score
 from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from sklearn_mlp._cluster import automatic_sync_every, deal
 from sklearn_mlp._plan import make_plan
+from sklearn_mlp._rounds import At, Shard
 from sklearn_mlp._training_set import TrainingSet
 from sklearn_mlp.callbacks import Checkpoint, StopWhen, TimeLimit
 from sklearn_mlp.core.batches import Data
@@ -37,6 +44,7 @@ pytestmark = [
     pytest.mark.usefixtures("timeout"),
 ]
 
+STAND_IN = Path(__file__).parents[1] / "cupy_on_cpu"
 X, Y = load_digits(return_X_y=True)
 X /= 16
 X_REAL, Y_REAL = load_diabetes(return_X_y=True)
@@ -487,3 +495,44 @@ def test_tables_of_a_regressor(client):
 def test_groups_of_tables_are_refused(client):
     with pytest.raises(ValueError, match="groups is for arrays and data frames in memory"):
         DaskTabularMLPClassifier(**TABULAR).fit(frame(TABLE), frame(OF_TABLE), groups=np.arange(N_ROWS))
+
+
+# -- a GPU -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        pytest.param({"dropout": 0.1, "normalization": "batch", "ema_decay": 0.9}, marks=pytest.mark.slow),
+        pytest.param({"solver": "lbfgs"}, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.skipif(shutil.which("c++") is None, reason="the stand-in for CuPy needs a C++ compiler, c++")
+def test_workers_with_a_gpu(parameters):
+    """Or its stand-in, which the client does not need; the model is that of the CPU up to rounding."""
+    signal.alarm(240)  # the worker compiles the kernels
+    folder = str(STAND_IN)
+
+    def load_stand_in():
+        sys.path.insert(0, folder)
+        return importlib.import_module("cupy").__file__
+
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        assert all(path.startswith(folder) for path in client.run(load_stand_in).values())
+        clf = classifier(device="cuda", **parameters).fit(DASK_X, DASK_Y)
+        expected = classifier(**parameters).fit(DASK_X, DASK_Y)
+        prediction = clf.predict(DASK_X).compute()
+    assert clf.device_ == "cuda"
+    assert_close_models(clf, expected, 1e-6)
+    local = clf.to_local()
+    assert local.device == "cuda"
+    assert_array_equal(prediction, local.set_params(device="cpu").predict(X))
+
+
+def test_dask_knows_how_large_shards_and_parameters_are():
+    """Or it would move a shard to where a thread is idle."""
+    data = Data(np.zeros((100, 10)), np.zeros(100), np.zeros(100))
+    assert sizeof(Shard(data, None, ((0, 100),))) >= 100 * 12 * 8
+    assert sizeof(At({"theta": np.zeros(1000), "model": None}, {"optimizer": {"m": np.zeros(1000)}})) >= 16_000
