@@ -269,6 +269,8 @@ def check_collection(estimator, name, array):
 
 def _partitions(estimator, name, collection):
     check_collection(estimator, name, collection)
+    if name == "X" and collection.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {collection.ndim}D array instead: X is {collection!r}.")
     check_columns(name, collection)
     if isinstance(collection, da.Array):
         return collection.to_delayed().ravel().tolist()

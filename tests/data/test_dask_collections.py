@@ -258,7 +258,7 @@ def replaced(i, change):
         ("columns", ValueError, r"X has its columns in 2 chunks.*X\.rechunk\(\{1: -1\}\)"),
         ("partitions", ValueError, r"X has 3 partitions and y has 2.*repartition"),
         ("rows", ValueError, r"Partition \d of X: .*inconsistent numbers of samples"),
-        ("no rows", ValueError, r"X has no rows"),
+        ("no rows", ValueError, r"X has no row with a positive weight"),
         ("NaN", ValueError, r"Partition 1 of X: Input X contains NaN"),
         ("features", ValueError, r"Partition \d of X has 64 features, and partition \d has 63 features"),
         ("objects", ValueError, r"Partition \d of X: "),

@@ -12,6 +12,7 @@ SLOW = {"diamonds", "digits_grid_search", "flights", "modern_training"}  # half 
 ARGUMENTS = {
     "dask_cluster": ["--rows", "10000"],
     "flights": ["--rows", "50000"],  # all of them take many minutes
+    "parquet": ["--rows", "20000"],
 }
 # Of Dask, when it reads Parquet files with pandas 3.1.
 IGNORED = {"dask_cluster": ["-W", "ignore:The inplace keyword:DeprecationWarning"]}
