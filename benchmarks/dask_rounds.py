@@ -190,6 +190,16 @@ def throughput(flights):
             for n_workers, cluster in ((1, one), (2, two)):
                 with Client(cluster):
                     seconds[n_workers].append(fit(data, max_iter=3)[1].seconds())
+    halves = np.array_split(flights.shuffled, 2)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+
+        def slowest(halves):
+            parameters = PARAMETERS | {"max_iter": 3}
+            parts = [pool.submit(epoch_of_one_process, flights.paths, half, parameters) for half in halves]
+            return max(part.result() for part in parts)
+
+        gain = np.median([2 * slowest(halves[:1]) / slowest(halves) for _ in range(2)])
+    report("what the cores allow: two processes / one, without Dask", f"{gain:.2f}")
     rows = {n_workers: N_TRAIN / min(of_fits) for n_workers, of_fits in seconds.items()}
     report("rows a second, one worker and two", f"{rows[1]:,.0f}, {rows[2]:,.0f}")
     report("two workers / one, n_shards=2", f"{rows[2] / rows[1]:.2f}", ">= 1.8")
