@@ -7,6 +7,7 @@ memory before it. Linux only. The files have the compression and the encoding th
 `python benchmarks/parquet.py`; takes some minutes, and 1.5 GB in the folder of temporary files.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,19 +18,19 @@ from time import perf_counter
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from joblib import cpu_count
 from threadpoolctl import threadpool_info
 
 from sklearn_mlp import MLPClassifier
 from sklearn_mlp.blocks import ParquetBlocks
 
 N_EPOCHS = 4
-# Rows, columns, rows of a row group, whether columns have a dictionary.
+# Rows, columns, rows of a row group, whether columns have a dictionary; and the networks.
 TABLES = {
-    "narrow": (1_000_000, 20, 50_000, False),
-    "wide": (250_000, 200, 25_000, False),
-    "wide, with dictionaries": (250_000, 200, 25_000, True),
+    "narrow": (500_000, 20, 25_000, False, ((100,), (256, 256))),
+    "wide": (500_000, 200, 25_000, False, ((100,), (256, 256))),
+    "wide, with dictionaries": (500_000, 200, 25_000, True, ((100,),)),
 }
-NETWORKS = ((100,), (256, 256))
 # Of the tables for memory: rows; columns, rows of a row group, dictionary.
 ROWS = 1_000_000, 10_000_000
 OTHERS = 10, 50_000, False
@@ -114,12 +115,12 @@ def seconds(hidden_layer_sizes, *data):
 def speeds(folder, repeat):
     """Yield (table, network, seconds in memory and from Parquet of a fit, the same of an epoch)."""
     path = folder / "speed.parquet"
-    for name, (n_rows, n_columns, rows_of_group, use_dictionary) in TABLES.items():
+    for name, (n_rows, n_columns, rows_of_group, use_dictionary, networks) in TABLES.items():
         write(path, n_rows, n_columns, rows_of_group, use_dictionary)
         blocks = ParquetBlocks(path, target="y")
         X, y = in_memory(blocks)
         of_table = f"{name}: {n_rows:,}×{n_columns}, row groups of {rows_of_group:,}"
-        for network in NETWORKS:
+        for network in networks:
             seconds(network, blocks[:1])  # the first run of anything is slow
             runs = [[seconds(network, X, y), seconds(network, blocks)] for _ in range(repeat)]
             fits, epochs = (np.array([[run[i] for run in pair] for pair in runs]) for i in (0, 1))
@@ -127,32 +128,44 @@ def speeds(folder, repeat):
 
 
 def memory(folder):
-    """Yield (estimator, number of rows, MiB of the file, peak MiB of a fit)."""
+    """Yield (estimator, number of rows, peak bytes of a fit)."""
     for n_rows in ROWS:
         path = folder / "memory.parquet"
         write(path, n_rows, *OTHERS)
         for estimator in ("MLPClassifier", "TabularMLPClassifier"):
             command = [sys.executable, "-c", SCRIPT, estimator, str(path)]
             peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            yield estimator, n_rows, path.stat().st_size / 2**20, peak / 2**20
+            yield estimator, n_rows, peak
 
 
 def main(repeat=3):
+    """Yield the sections of the report: a title, the names of the columns, and the rows."""
     warnings.simplefilter("ignore")
-    threads = [str(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]
     with tempfile.TemporaryDirectory() as folder:
-        print(f"Speed in memory = 1; medians of {repeat} runs of {N_EPOCHS} epochs; BLAS threads: {', '.join(threads)}")
-        print(f"{'table':<70}{'network':>12}{'epoch':>8}{'fit':>8}{'seconds in memory, from Parquet':>36}")
-        for table, network, fit, epoch in speeds(Path(folder), repeat):
-            print(f"{table:<70}{network!s:>12}{epoch[0] / epoch[1]:>8.2f}{fit[0] / fit[1]:>8.2f}", end="")
-            print(f"{f'{epoch[0]:.2f}, {epoch[1]:.2f}; {fit[0]:.2f}, {fit[1]:.2f}':>36}", flush=True)
-        print("\nPeak memory of a fit, MiB, in addition to that before it")
-        for estimator, n_rows, of_file, peak in memory(Path(folder)):
-            of_rows = 4 * n_rows * OTHERS[0] / 2**20
-            print(
-                f"{estimator:<22}{n_rows:>12,} rows, {of_file:5.0f} in the file, {of_rows:5.0f} as float32: {peak:5.0f}"
-            )
+        yield (
+            f"speed in memory = 1; medians of {repeat} runs of {N_EPOCHS} epochs in float32, batches of 200",
+            ("table", "network", "an epoch", "a fit", "seconds of an epoch in memory, from Parquet", "of a fit"),
+            (
+                [table, str(network)]
+                + [f"{first / second:.2f}" for first, second in (epoch, fit)]
+                + [f"{first:.2f}, {second:.2f}" for first, second in (epoch, fit)]
+                for table, network, fit, epoch in speeds(Path(folder), repeat)
+            ),
+        )
+        yield (
+            f"peak memory of a fit in addition to that before it, {OTHERS[0]} columns, row groups of {OTHERS[1]:,}",
+            ("estimator", "rows", "the rows as float32", "extra memory"),
+            (
+                (estimator, f"{n_rows:,}", f"{4 * n_rows * OTHERS[0] / 2**20:.0f} MiB", f"{peak / 2**20:.0f} MiB")
+                for estimator, n_rows, peak in memory(Path(folder))
+            ),
+        )
 
 
 if __name__ == "__main__":
-    main()
+    threads = [str(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]
+    print(f"{cpu_count()} cores; BLAS threads: {', '.join(threads)}; load before: {os.getloadavg()[0]:.1f}")
+    for title, names, rows in main():
+        print(f"\n{title}\n\n| {' | '.join(names)} |\n|{len(names) * '---|'}")
+        for row in rows:
+            print(f"| {' | '.join(row)} |", flush=True)

@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import memory
 import modern
+import parquet
 import prediction
 import search
 import startup
@@ -90,6 +91,14 @@ Extra peak memory, beside X and the result:
 |---|---|---|
 {memory}
 
+## Parquet files
+
+`MLPClassifier` fitted to the row groups of a Parquet file and to the same rows in memory, in turn
+(`benchmarks/parquet.py`). A fit includes the pass before the first epoch. 'narrow' and 'wide' are written without
+dictionaries, as [the guide](guide/scale.md#what-it-costs) advises.
+
+{parquet}
+
 ## Search
 
 | `GridSearchCV` of 24 candidates × 5 folds on digits, `n_jobs=2` (`benchmarks/search.py`) | |
@@ -160,6 +169,12 @@ def fits_row(what, results):
     return f"| {what} | " + " | ".join(f"{t[0] / fit:.1f} / {t[1] / epoch:.1f}" if t else "-" for t in times) + " |"
 
 
+def section(part):
+    title, names, rows = part
+    table = [names, len(names) * ["---"], *rows]
+    return f"{title[0].upper()}{title[1:]}:\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table)
+
+
 def main(repeat=5):
     results = list(training.main(repeat))
 
@@ -189,6 +204,7 @@ def main(repeat=5):
         breakdown="\n".join(f"| {name} | {share:.1%} |" for name, _, share in parts),
         prediction=" | ".join(ratio(predicting, name) for name in ("scikit-learn", "PyTorch", "JAX", "products")),
         memory="\n".join(f"| {title} | {ours:.0f} MB | {theirs:.0f} MB |" for title, ours, theirs in memory.main()),
+        parquet="\n\n".join(map(section, parquet.main())),
         search="\n".join(f"| {' | '.join(row)} |" for row in search.main()),
         startup="\n".join(f"| {' | '.join(row)} |" for row in startup.main()),
     )
