@@ -169,7 +169,8 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _validate_changed_params(self):
         # To validate 40 parameters takes longer than to train on a small batch: it is done when one of them changes.
         validated = (getattr(self, "_training_state", None) or {}).get("parameters")
-        if validated is None or any(map(is_not, self._parameter_values(), validated)):
+        values = self._parameter_values()
+        if validated is None or len(validated) != len(values) or any(map(is_not, values, validated)):
             self._validate_params()
 
     def _parameter_values(self):
@@ -222,7 +223,7 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _n_features_out(self):
         return len(self.coefs_[-1]) if len(self.coefs_) > 1 else 0
 
-    def _predict(self, X, decode, hidden=False, out=None):
+    def _predict(self, X, decode, *, hidden=False, out=None):
         """What `decode` makes, on the device, of the task, the output of the network for X, and the device.
 
         The output is of shape (n_samples, n_outputs), probabilities or expected values, or with `hidden` that of the
@@ -230,7 +231,7 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         """
         snapshot = shallow_copy(self)
         if out is not None or is_blocks(X):
-            return predict_blocks(lambda part: snapshot._predict(part, decode, hidden), X, out)
+            return predict_blocks(lambda part: snapshot._predict(part, decode, hidden=hidden), X, out)
         model = vars(snapshot).get("_model")
         if model is None:
             check_is_fitted(snapshot, "_model")  # raises; a tenth of the time of predicting for one row

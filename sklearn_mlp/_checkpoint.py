@@ -228,11 +228,12 @@ def _invalid(path, name):
     )
 
 
-def identity(estimator, device, **data):
+def identity(estimator, device, more_parameters, **data):
     """Fingerprint of estimator, parameters and data; to resume from a checkpoint, it must match the checkpoint's."""
+    parameters = estimator.get_params(deep=False) | more_parameters
     return {
         "estimator": type(estimator).__name__,
-        "parameters": {name: _describe(value) for name, value in estimator.get_params(deep=False).items()},
+        "parameters": {name: _describe(value) for name, value in parameters.items()},
         "data": {name: _fingerprint(array, device) for name, array in data.items()},
     }
 

@@ -7,7 +7,6 @@ part of it on another worker, and the result depends on the shards but not on th
 """
 
 import threading
-from contextlib import ExitStack
 from math import ceil, inf, log2
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from sklearn.base import is_classifier
 from sklearn_mlp import _rounds as rounds
 from sklearn_mlp._blocks import N_SAMPLED, BlockReader, BlocksTrainingSet, check_survey
 from sklearn_mlp._caller import warn
-from sklearn_mlp._checks import read_array, shallow_copy
+from sklearn_mlp._checks import read_array
 from sklearn_mlp._fit import OF_X, Inputs
 from sklearn_mlp._plan import continues_fit, training_dtype
 from sklearn_mlp._scales import check_scale
@@ -38,9 +37,11 @@ from sklearn_mlp.devices.encoded import EncodedTable
 # Tasks of a reduction take so many results.
 FAN_IN = 8
 SECONDS_FOR_WORKERS = 60
-# What `sync_every="auto"` assumes of any cluster: the overhead of a round, the bytes that a second moves, the floating
-# point operations of a second on a thread, and the overhead that is accepted.
-ROUND_SECONDS, BYTES_PER_SECOND, FLOPS, ACCEPTED = 0.05, 5e8, 4e10, 0.05
+# Of the configuration of Dask, which all threads share.
+config_lock = threading.Lock()
+# What `sync_every="auto"` assumes of any cluster: the overhead of a round, the bytes that a second moves, the time of a
+# step of a tiny network, the floating point operations of a second on a thread, and the overhead that is accepted.
+ROUND_SECONDS, BYTES_PER_SECOND, STEP_SECONDS, FLOPS, ACCEPTED = 0.05, 5e8, 5e-5, 4e10, 0.05
 
 
 class Lost(RuntimeError):
@@ -65,15 +66,12 @@ class Cluster:
         self.attributes = {"client_": self.client, "device_": estimator.device}
         self._futures = set()
         self._lock = threading.Lock()
-        self._stack = ExitStack()
 
     def __enter__(self):
-        # Parameters are part of the graph, where they survive a worker; Dask warns above 10 MB.
-        self._stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}))
         return self
 
     def __exit__(self, *error):
-        self._stack.close()
+        # Also if somebody keeps the traceback of an error, with the futures in its frames.
         with self._lock:
             left, self._futures = self._futures, set()
         if left:
@@ -106,6 +104,8 @@ class Cluster:
         vars(light).update({name: vars(mlp)[name] for name in OF_X if continues and name in vars(mlp)})
         reader = BlockReader(light, {}, part="Partition")
         survey = survey_partitions(self, reader, inputs.X, reset=not continues)
+        for name in OF_X:
+            vars(mlp).pop(name, None)
         vars(mlp).update({name: vars(light)[name] for name in OF_X if name in vars(light)})
         dtype = training_dtype(mlp, mlp.coefs_[0] if continues else survey)
         if not incremental:
@@ -126,7 +126,9 @@ class Cluster:
 
     def submit(self, function, *args):
         """A future of the result; it is the caller's until `drop`."""
-        future = self.client.submit(function, *args, pure=False)
+        # Parameters are part of the graph, where they survive a worker; Dask warns above 10 MB.
+        with config_lock, dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+            future = self.client.submit(function, *args, pure=False)
         with self._lock:
             self._futures.add(future)
         return future
@@ -147,33 +149,39 @@ class Cluster:
 
         `broadcast` goes to the workers once; the task that it belongs to is how Dask restores it.
         """
-        for is_last in (False, True):
-            shards = training_set.shards()
+
+        def attempt(shards):
             sent = self.submit(rounds.same, broadcast)
-            try:
-                return self.reduce(by, [self.submit(function, sent, shard, k, *args) for k, shard in enumerate(shards)])
-            except Lost:
-                if is_last:
-                    raise
-                # For example by client.restart(). What X is computed from may still be there.
-                training_set.lose_shards(shards)
-            finally:
-                self.drop([sent])
+            result = self.reduce(by, [self.submit(function, sent, shard, k, *args) for k, shard in enumerate(shards)])
+            self.drop([sent])
+            return result
+
+        shards = training_set.shards()
+        try:
+            return attempt(shards)
+        except Lost:
+            # For example by client.restart(). What X is computed from may still be there.
+            training_set.lose_shards(shards)
+            return attempt(training_set.shards())
 
     def reduce(self, function, futures):
         """What `function` makes of lists of at most `FAN_IN` results in their order, until there is one; it is here."""
         owned = list(futures)
-        try:
-            while len(futures) > 1:
-                groups = [futures[start : start + FAN_IN] for start in range(0, len(futures), FAN_IN)]
-                futures = [self.submit(function, group) for group in groups]
-                owned += futures
-            return self._result(futures[0])
-        finally:
-            self.drop(owned)
+        while len(futures) > 1:
+            groups = [futures[start : start + FAN_IN] for start in range(0, len(futures), FAN_IN)]
+            futures = [self.submit(function, group) for group in groups]
+            owned += futures
+        result = self._result(futures[0])
+        self.drop(owned)
+        return result
+
+    def round_ends(self):
+        with self._lock:  # networks of an ensemble have rounds of their own
+            self.n_rounds += 1
+            self.attributes["n_rounds_"] = self.n_rounds
 
     def _result(self, future):
-        done = f"{self.n_rounds} rounds" if self.n_rounds else "the first round"
+        when = f"after {self.n_rounds} rounds" if self.n_rounds else "before the end of the first round"
         resume = (
             "With sklearn_mlp.callbacks.Checkpoint(path) among the callbacks, fit(..., resume_from=path) continues "
             "after the last epoch that ended."
@@ -182,13 +190,13 @@ class Cluster:
             return future.result()
         except KilledWorker as error:
             raise RuntimeError(
-                f"Training stopped after {done}: the workers that ran a task of it died, as often as Dask allows "
+                f"Training stopped {when}: the workers that ran a task of it died, as often as Dask allows "
                 f"({error}). They may lack memory: use more workers, smaller partitions or more shards (n_shards). "
                 f"{resume}"
             ) from error
         except CancelledError as error:
             raise Lost(
-                f"Training stopped after {done}: its tasks, or the data that they need, are gone ({error}). If X or y "
+                f"Training stopped {when}: its tasks, or the data that they need, are gone ({error}). If X or y "
                 "were in the memory of workers (persist, scatter) that were restarted or lost, make them again, from "
                 f"files for example. {resume}"
             ) from error
@@ -261,10 +269,13 @@ def check_collection(estimator, name, array):
 
 def _partitions(estimator, name, collection):
     check_collection(estimator, name, collection)
+    if name == "X" and collection.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {collection.ndim}D array instead: X is {collection!r}.")
     check_columns(name, collection)
     if isinstance(collection, da.Array):
         return collection.to_delayed().ravel().tolist()
-    return collection.to_delayed()
+    # What else Dask does to optimize can merge partitions of Parquet files, in y others than in X.
+    return collection.simplify().to_delayed(optimize_graph=False)
 
 
 def check_columns(name, array):
@@ -332,6 +343,7 @@ class ClusterTrainingSet(BlocksTrainingSet):
                 f"{np.mean(sizes):.0f}: it waits for the others. Repartition X evenly, or use fewer shards (n_shards)."
             )
         cluster.attributes["n_shards_"] = len(sizes)
+        self.parameters = {"n_shards": len(sizes), "sync_every": cluster.sync_every}
         self._shards, self._lock = None, threading.Lock()
 
     def on_worker(self):
@@ -432,7 +444,9 @@ class TabularClusterFit(TabularBlocksFit):
 
     def _survey(self, inputs, groups):
         refuse_groups(groups)
-        reader = TableReader(shallow_copy(self.estimator), {}, part="Partition")
+        # Without callbacks, which need not pickle.
+        light = type(self.estimator)(**self.estimator.get_params(deep=False))
+        reader = TableReader(light, {}, part="Partition")
         survey = survey_partitions(self.cluster, reader, inputs.X, reset=True, n_sampled=N_SAMPLED_OF_TABLES)
         vars(self.estimator).update(vars(reader.mlp))
         self.network = self.estimator._network(sum(survey.n_rows_of))
@@ -492,7 +506,9 @@ class ClusterTraining(Training):
         sync_every = self.cluster.sync_every
         if sync_every == "auto":
             sync_every = automatic_sync_every(n_parameters, self.batches.batch_size, len(data.n_rows_of))
-        self.n_rounds = ceil(self.batches.n_steps / sync_every)
+            self.n_rounds = max(1, self.batches.n_steps // sync_every)  # equal ones, with no more overhead
+        else:
+            self.n_rounds = ceil(self.batches.n_steps / sync_every)
         self.cluster.attributes["sync_every_"] = ceil(self.batches.n_steps / self.n_rounds)
         self.run_of_workers = self.training_set.run(data, self.n_steps, self.dropout_seed)
 
@@ -505,8 +521,7 @@ class ClusterTraining(Training):
             if reached.n_rows:
                 n_rows += reached.n_rows
                 loss += (reached.loss - loss) * reached.n_rows / n_rows
-            self.cluster.n_rounds += 1
-            self.cluster.attributes["n_rounds_"] = self.cluster.n_rounds
+            self.cluster.round_ends()
         return loss if n_rows else inf
 
     def _round(self, part):
@@ -518,7 +533,7 @@ class ClusterTraining(Training):
 
 def automatic_sync_every(n_parameters, batch_size, n_shards):
     """The steps of a round, by the numbers alone: so many that its overhead is `ACCEPTED` of the time of the steps."""
-    step = 6 * n_parameters * batch_size / FLOPS
+    step = STEP_SECONDS + 6 * n_parameters * batch_size / FLOPS
     levels = ceil(log2(n_shards + 1))
     overhead = ROUND_SECONDS + 2 * levels * 12 * n_parameters / BYTES_PER_SECOND
     return max(1, ceil(overhead / (ACCEPTED * step)))

@@ -236,7 +236,7 @@ class Fit:
         if self.validation_set is not None and self.rows is None:
             X, y, _, sample_weight, _, blocks = self.validation_set
             data |= {"X_val": X if blocks is None else blocks.X, "y_val": y, "sample_weight_val": sample_weight}
-        self.identity = identity(self.mlp, self.device, **data)
+        self.identity = identity(self.mlp, self.device, self.training_set.parameters, **data)
         if self.checkpoint is not None:
             needs_max_iter = schedule_needs_max_iter(self.mlp)
             check_identity(self.resume_from, self.checkpoint["identity"], self.identity, needs_max_iter=needs_max_iter)

@@ -6,6 +6,7 @@ from math import ceil, inf
 from typing import Any, NamedTuple
 
 import numpy as np
+from dask.sizeof import sizeof
 
 from sklearn_mlp._caller import no_warnings
 from sklearn_mlp._checks import shallow_copy
@@ -49,6 +50,10 @@ class Shard:
     def __getstate__(self):
         return vars(self) | {"_on_device": None}
 
+    def __sizeof__(self):
+        """For Dask, which moves small data to where a thread is idle."""
+        return sum(map(sizeof, self.data[:3]))
+
 
 @dataclass  # Dask looks for tasks in tuples
 class At:
@@ -58,6 +63,9 @@ class At:
     state: dict
     loss: float = inf
     n_rows: int = 0
+
+    def __sizeof__(self):
+        return sizeof(self.parameters) + sizeof(self.state)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The training set of a fit: X, y and weights, and what the estimator makes of y."""
 
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import is_regressor
@@ -53,6 +53,9 @@ class TrainingSet:
     loss_unit : float
         Factor from the network's loss to the scale of y.
     """
+
+    # Further parameters that the result depends on, for checkpoints.
+    parameters: ClassVar[dict] = {}
 
     def __init__(self, mlp, device, X, y, sample_weight, dtype, *, known_classes=None, incremental=False):
         self._set(device, X, y, sample_weight, dtype)

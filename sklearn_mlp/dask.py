@@ -53,7 +53,7 @@ class _Dask:
         vars(local).update({name: vars(self)[name] for name in vars(self) if name not in PARAMETERS + ATTRIBUTES})
         return local
 
-    def _predict(self, X, decode, *args, out=None):
+    def _predict(self, X, decode, *, hidden=False, out=None):
         """The prediction for a Dask collection, as one with the same partitions that is not computed yet."""
         check_is_fitted(self)
         check_collection(self, "X", X)
@@ -62,19 +62,21 @@ class _Dask:
             raise ValueError(
                 "out is for arrays in memory; this prediction is a Dask collection. Write it by to_zarr or to_parquet."
             )
-        local = self._local()
+        options = {"hidden": True} if hidden else {}  # networks of tables have no such parameter
+        local, host = self._local().set_callbacks(), self._local()  # callbacks need not pickle
+        host.device = "cpu"  # the client need not have the GPU of the workers
 
         def predict(local, part):
-            return local._predict(part, decode, *args)
+            return local._predict(part, decode, **options)
 
-        return _map_partitions(predict, local, X, getattr(local, "classes_", None))
+        return _map_partitions(predict, local, host, X, None if hidden else getattr(local, "classes_", None))
 
     def score(self, X, y, sample_weight=None):
         check_is_fitted(self)
         for name, array in (("X", X), ("y", y), ("sample_weight", sample_weight)):
             if array is not None:
                 check_collection(self, name, array)
-        prediction, y, sample_weight = dask.compute(self.predict(X), y, sample_weight)
+        prediction, y, sample_weight = dask.compute(self.predict(X), y, sample_weight, scheduler=self.client)
         prediction = prediction if issparse(prediction) else np.asarray(prediction)
         task = getattr(self, "estimators_", [self])[0]._model.task
         return score_prediction(self._local(), task, prediction, y, sample_weight, resolve_device("cpu"))
@@ -94,14 +96,17 @@ class _Dask:
         return cloned
 
 
-def _map_partitions(predict, local, X, classes):
-    """A collection of `predict(local, part)` for each part of X, of which `local` is moved to each worker once."""
+def _map_partitions(predict, local, host, X, classes):
+    """A collection of `predict(local, part)` for each part of X, of which `local` is moved to each worker once.
+
+    The kind of the result is that of `predict(host, example)`, which is called here.
+    """
     model = delayed(local, traverse=False, pure=False)
     is_array = isinstance(X, da.Array)
-    if is_array and np.isnan(X.shape[1]):
+    if is_array and np.isnan(X.shape[1:]).any():
         raise ValueError("X has an unknown number of columns. Set it by X.compute_chunk_sizes().")
-    example = np.zeros((1, X.shape[1]), X.dtype) if is_array else X._meta_nonempty
-    result = predict(local, example)
+    example = np.zeros((1, *X.shape[1:]), X.dtype) if is_array else X._meta_nonempty
+    result = predict(host, example)
     if isinstance(result, list):
         return [_map_one(predict, model, X, each, j, classes[j]) for j, each in enumerate(result)]
     return _map_one(predict, model, X, result, None, classes)
@@ -112,7 +117,7 @@ def _map_one(predict, model, X, like, j, classes):
     like = like[:0]
 
     def of_array(part, model):
-        if not len(part):
+        if not part.shape[0]:
             return like
         result = predict(model, part)
         return result if j is None else result[j]
@@ -130,15 +135,17 @@ def _map_one(predict, model, X, like, j, classes):
 
 
 def _as_frame(result, part, classes):
-    """A result for a data frame with its index."""
+    """A result for a data frame with its index, and with the classes as columns if these are probabilities."""
     if result.ndim == 1:
         return part._constructor_sliced(result, index=part.index)
-    columns = classes if classes is not None and len(classes) == result.shape[1] else range(result.shape[1])
+    has_classes = isinstance(classes, np.ndarray) and len(classes) == result.shape[1]
+    columns = classes if has_classes else range(result.shape[1])
     return part._constructor(result, index=part.index, columns=columns)
 
 
 class _DaskMLP(_Dask):
     def _fit(self, *args, **kwargs):
+        self._validate_changed_params()  # also for partial_fit, before the client is used
         with Cluster(self) as cluster:
             return super()._fit(*args, **kwargs, where=cluster)
 
@@ -195,7 +202,7 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
     >>> from sklearn_mlp.dask import DaskMLPClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X, y = da.from_array(X / 16, chunks=(300, -1)), da.from_array(y, chunks=300)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None):
+    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
     ...     clf = DaskMLPClassifier(n_shards=2, learning_rate_init=0.01, tol=0.01, random_state=0).fit(X, y)
     ...     accuracy = clf.score(X, y)
     >>> accuracy
@@ -255,7 +262,7 @@ class DaskMLPRegressor(_DaskMLP, MLPRegressor):
     >>> from sklearn_mlp.dask import DaskMLPRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> X, y = da.from_array(scale(X), chunks=(150, -1)), da.from_array(y, chunks=150)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None):
+    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
     ...     reg = DaskMLPRegressor(n_shards=2, solver="lbfgs", alpha=30, tol=0.01, standardize_target=True)
     ...     r2 = reg.fit(X, y).score(X, y)
     >>> r2
@@ -316,7 +323,7 @@ class DaskTabularMLPClassifier(_DaskTabularMLP, TabularMLPClassifier):
     >>> X, y = load_wine(return_X_y=True, as_frame=True)
     >>> X["colour"] = X["color_intensity"] > 5
     >>> X, y = dd.from_pandas(X, npartitions=2), dd.from_pandas(y, npartitions=2)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None):
+    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
     ...     clf = DaskTabularMLPClassifier(n_members=2, max_iter=20, random_state=0).fit(X, y)
     ...     score = clf.score(X, y)
     >>> score
@@ -376,7 +383,7 @@ class DaskTabularMLPRegressor(_DaskTabularMLP, TabularMLPRegressor):
     >>> from sklearn_mlp.dask import DaskTabularMLPRegressor
     >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
     >>> X, y = dd.from_pandas(X, npartitions=2), dd.from_pandas(y, npartitions=2)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None):
+    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
     ...     reg = DaskTabularMLPRegressor(n_members=2, max_iter=20, random_state=0).fit(X, y)
     ...     score = reg.score(X, y)
     >>> score

@@ -136,7 +136,7 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
 
     # -- predict -------------------------------------------------------------------------------------------------------
 
-    def _predict(self, X, decode, out=None):
+    def _predict(self, X, decode, *, out=None):
         """What `decode` makes of the task, the mean output of the networks for X, and the device."""
         check_is_fitted(self, "estimators_")
         snapshot = shallow_copy(self)  # another thread may fit in between

@@ -1,5 +1,6 @@
 import importlib
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -89,3 +90,31 @@ def one_blas_thread():
 def global_random_seed():
     """The seed that scikit-learn's own tests run with by default."""
     return 42
+
+
+@pytest.fixture
+def timeout():
+    """Fails a test that takes longer than three minutes, and would otherwise hang."""
+    if not hasattr(signal, "SIGALRM"):
+        pytest.skip("the timeout of a test needs SIGALRM")
+
+    def fail(*_):
+        raise TimeoutError("the test takes longer than three minutes")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(180)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module")
+def client():
+    """The client of a Dask cluster of two processes with one thread each."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

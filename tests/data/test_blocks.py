@@ -292,7 +292,7 @@ def test_lbfgs(problem, small_windows):
 
 
 @pytest.mark.parametrize("params", [{}, {"solver": "lbfgs"}], ids=str)
-@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("class_weight", [None, {0: 1, 1: 0.5, 2: 3}], ids=str)
 def test_weights_of_some_blocks(params, class_weight, small_windows):
     """Blocks without weights have those of 1, and a block can have zeros only."""
     weight = np.ones(N)
@@ -304,6 +304,7 @@ def test_weights_of_some_blocks(params, class_weight, small_windows):
     expected = clf(**params).fit(X, LABELS, weight)
     for ours, theirs in zip(model.coefs_, expected.coefs_, strict=True):
         assert_allclose(ours, theirs, rtol=1e-7, atol=1e-9)
+    assert_allclose(model.loss_, expected.loss_)
     assert_allclose(model.score(Blocks(parts)), expected.score(X, LABELS, weight))
 
 

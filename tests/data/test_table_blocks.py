@@ -329,7 +329,7 @@ def test_callbacks_and_errors_of_members():
     [
         (lambda part, y: (part.drop(columns="ash"), y), "Block 2 of X: The feature names should match"),
         (lambda part, y: (part, y[1:]), "Block 2 of X: .*inconsistent numbers of samples"),
-        (lambda part, y: (part.assign(ash=np.inf), y), "ontains infinity in the feature 'ash'"),
+        (lambda part, y: (part.assign(ash=np.inf), y), "X contains infinity in the feature 'ash'"),
         (lambda part, y: (part.assign(ash=np.datetime64("2020")), y), "Block 2 of X: X has dates or times: ash"),
         (lambda part, y: (part, y, -np.ones(len(y))), "Block 2 of X: .*[Nn]egative"),
         (lambda part, y: part, "Block 2 of X: a block is .*but this is a DataFrame"),

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 from distributed.comm.tcp import TCP
 from joblib import parallel_config
 from numpy.testing import assert_allclose
@@ -24,7 +23,7 @@ from sklearn_mlp.devices.blas import n_blas_threads
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="the timeout of each test needs SIGALRM"),
+    pytest.mark.usefixtures("timeout"),
 ]
 
 X, Y = load_digits(return_X_y=True)
@@ -39,27 +38,6 @@ SEARCHES = {
     "halving": HalvingGridSearchCV(NETWORK, {"alpha": ALPHAS}, factor=2, random_state=0, **OPTIONS),
     "tabular": GridSearchCV(TABULAR, {"n_bins": [4, 8]}, **OPTIONS | {"cv": 2}),
 }
-
-
-@pytest.fixture(autouse=True)
-def timeout():
-    def fail(*_):
-        raise TimeoutError("the test takes longer than a minute")
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture(scope="module")
-def client():
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
 
 
 @pytest.fixture
