@@ -14,7 +14,7 @@ from sklearn_mlp._task import Real
 from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.layers import declare_slots, mlp_blocks
-from sklearn_mlp.core.lbfgs import minimize_lbfgs
+from sklearn_mlp.core.lbfgs import mean_loss, minimize_lbfgs
 from sklearn_mlp.core.losses import REGRESSION_LOSSES, FocalLoss, LogLoss
 from sklearn_mlp.core.objective import Objective
 from sklearn_mlp.core.optimizers import SGD, Adam
@@ -193,7 +193,7 @@ def test_gradient_of_the_penalty(optimizer, each_device):
         mlp = MLPRegressor(solver="lbfgs", alpha=3.0, tol=1e-8, max_iter=50, max_fun=50)
         plan = make_plan(mlp, device, np.dtype(float), Real(N_OUTPUTS, "identity"), loss, incremental=False)
         losses = []
-        minimize_lbfgs(plan, data, objective, losses.append)
+        minimize_lbfgs(plan, mean_loss(plan, data, 5, objective), 5, objective, losses.append)
         np.testing.assert_allclose(device.to_host(theta.vector), 0, atol=1e-7)
         assert losses[-1] < 1e-12
         return
