@@ -13,7 +13,7 @@ demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit
 	$(BIN)/python examples/digits_grid_search.py
 	$(BIN)/python examples/raw_table.py
 
-test: $(call INSTALLED,test)  ## the fast suite, in about five minutes
+test: $(call INSTALLED,test)  ## the fast suite, in five to eight minutes
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(call INSTALLED,test)  ## the slow tests: all cases of what the fast suite samples, and what takes long

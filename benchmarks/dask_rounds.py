@@ -1,6 +1,6 @@
 """What the rounds of `sklearn_mlp.dask` cost and give on this machine: `python benchmarks/dask_rounds.py`.
 
-The figures that issue 18 set targets for, each next to its target, on clusters of one and two workers with a thread
+Each figure next to its target, on clusters of one and two workers with a thread
 each, which are processes of this machine; all cores should be idle. The data are the 327,346 flights that left New York
 in 2013 and arrived: whether by more than a quarter of an hour late, from the schedule alone. 280,000 rows at random are
 trained on, as 531 columns of float32; a worker reads its rows from a file. The network has (128, 64) hidden units,
