@@ -7,7 +7,7 @@ PARALLEL := -n auto --dist worksteal
 # For each set of extras one stamp, which is made anew when the package's metadata change.
 INSTALLED = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-slow test-oldest test-gpu cuda-check check docs bench clean
+.PHONY: demo test test-slow test-all test-oldest test-gpu cuda-check check docs bench clean
 
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits; then a table with categories and gaps
 	$(BIN)/python examples/digits_grid_search.py
@@ -16,8 +16,11 @@ demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit
 test: $(call INSTALLED,test)  ## the fast suite, in five to eight minutes
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-slow: $(call INSTALLED,test)  ## the slow tests: all cases of what the fast suite samples, and what takes long
+test-slow: $(call INSTALLED,test)  ## the slow tests: more cases of what the fast suite samples, and what takes long
 	$(BIN)/python -m pytest $(PARALLEL) -m slow
+
+test-all: $(call INSTALLED,test)  ## all tests except those for a GPU
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not gpu'
 
 test-oldest: $(OLDEST)/.installed  ## the fast suite with the lowest versions that pyproject.toml declares, on Python 3.11
 	$(OLDEST)/bin/python -m pytest $(PARALLEL)

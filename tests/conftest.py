@@ -2,6 +2,7 @@ import importlib
 import shutil
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,17 +65,18 @@ def each_device(request, monkeypatch):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark what repeats a test on the stand-in as slow, and put the longest first.
+    """Mark what repeats a test on the stand-in as slow or exhaustive, and put the longest first.
 
-    Of each test that runs on each device, the first case on the stand-in stays in the fast suite. Where tests run in
-    parallel, the longest would run alone at the end.
+    Of each test that runs on each device, the first case on the stand-in stays in the fast suite, and a third of the
+    others is in the slow one. Where tests run in parallel, the longest would run alone at the end.
     """
-    seen = set()
+    n_cases = Counter()
     for item in items:
         if hasattr(item, "callspec") and item.callspec.params.get("each_device") == "cuda":
-            if (item.path, item.originalname) in seen:
-                item.add_marker(pytest.mark.slow)
-            seen.add((item.path, item.originalname))
+            n = n_cases[item.path, item.originalname]
+            n_cases[item.path, item.originalname] += 1
+            if n:
+                item.add_marker(pytest.mark.slow if n % 3 == 1 else pytest.mark.exhaustive)
     first = ["test_examples.py", "test_cuda_compile.py"]
     items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 
