@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items):
             n_cases[item.path, item.originalname] += 1
             if n:
                 item.add_marker(pytest.mark.slow if n % 3 == 1 else pytest.mark.exhaustive)
-    first = ["test_examples.py", "test_cuda_compile.py"]
+    first = ["test_examples.py", "test_dask_faults.py", "test_cuda_compile.py"]
     items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 
 
