@@ -323,7 +323,7 @@ def kill(flights):
 
 
 def lbfgs(flights):
-    """Seconds of an iteration of L-BFGS, which is an evaluation of the objective but for the first ones."""
+    """Seconds of an iteration of L-BFGS, which is an evaluation of the objective, except for the first ones."""
     parameters = {"solver": "lbfgs", "max_iter": 12}
     after = AfterEpochs()
     local = MLPClassifier(**PARAMETERS | parameters).set_callbacks(after)

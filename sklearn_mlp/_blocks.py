@@ -176,6 +176,10 @@ class HeldOut(NamedTuple):
         keys = random_keys(self.entropy, i, n_rows)
         return (keys >= self.start) & (keys < self.stop)
 
+    def counts(self, n_rows_of):
+        """How many rows of each block these are."""
+        return [int(self.mask(i, n).sum()) for i, n in enumerate(n_rows_of)]
+
 
 class BlocksTrainingSet(TrainingSet):
     """A training set in blocks; as arrays it has a sample of the rows.
@@ -234,22 +238,26 @@ class BlocksTrainingSet(TrainingSet):
             return Data(cast(rows.X, self.dtype, self.device, "X"), *self.encode_y(rows))
 
     def data(self, held_out, gathers):
-        """All rows but those that are `held_out`."""
-        if held_out is None:
-            return BlockData(self.load, self.n_rows_of, self.X, self.total_weight, self.encoding)
-        n_rows_of = [n - int(held_out.mask(i, n).sum()) for i, n in enumerate(self.n_rows_of)]
+        """All rows except those that are `held_out`."""
 
         def load(i):
-            return self.load(i).take(np.flatnonzero(~held_out.mask(i, self.n_rows_of[i])))
+            data = self.load(i)
+            return data if held_out is None else data.take(np.flatnonzero(~held_out.mask(i, data.n_rows)))
 
-        return BlockData(load, n_rows_of, self.X, self.total_weight, self.encoding)
+        return BlockData(load, self.n_trained_on(held_out), self.X, self.total_weight, self.encoding)
+
+    def n_trained_on(self, held_out):
+        """The number of rows of each block except those that are `held_out`."""
+        if held_out is None:
+            return self.n_rows_of
+        return np.subtract(self.n_rows_of, held_out.counts(self.n_rows_of)).tolist()
 
     def split(self, plan, random_state):
         """Set rows aside at random, at most `MAX_VALIDATION_ROWS`, which are read into memory."""
         n_rows = sum(self.n_rows_of)
         share = min(plan.validation_fraction, MAX_VALIDATION_ROWS / n_rows)
         held_out = HeldOut(random_state.randint(2**31), 0.0, share)
-        n_val = sum(int(held_out.mask(i, n).sum()) for i, n in enumerate(self.n_rows_of))
+        n_val = sum(held_out.counts(self.n_rows_of))
         if n_val < 2 or n_val == n_rows:
             what, remedy = ("validation", "Increase") if n_val < 2 else ("training", "Decrease")
             raise ValueError(
@@ -268,14 +276,18 @@ class BlocksTrainingSet(TrainingSet):
 
     def validation_rows(self, held_out):
         """The rows that are `held_out`, which are read into memory."""
+        X, y, weight = self._read_held_out(held_out)
+        weight = None if weight is None else cast(weight, self.dtype, self.device, "sample_weight")
+        return ValidationSet(X, y, *self.encode_validation(y, weight))
+
+    def _read_held_out(self, held_out):
+        """The `Rows` that are `held_out`."""
         parts = one_ahead(
             read_again(self.reader, i, n).take(np.flatnonzero(mask))
             for i, n in enumerate(self.n_rows_of)
             if (mask := held_out.mask(i, n)).any()
         )
-        X, y, weight = stack_rows([*parts])
-        weight = None if weight is None else cast(weight, self.dtype, self.device, "sample_weight")
-        return ValidationSet(X, y, *self.encode_validation(y, weight))
+        return stack_rows([*parts])
 
     def trained_on(self, held_out):
         """Target and weights of a sample of the rows to train on, on the host."""

@@ -100,7 +100,7 @@ class Cluster:
 
     def read_training_set(self, mlp, device, inputs, known_classes, incremental, resume_from):
         continues = continues_fit(mlp, incremental, resume_from)
-        light = type(mlp)(**mlp.get_params(deep=False))
+        light = without_fit(mlp)
         vars(light).update({name: vars(mlp)[name] for name in OF_X if continues and name in vars(mlp)})
         reader = BlockReader(light, {}, part="Partition")
         survey = survey_partitions(self, reader, inputs.X, reset=not continues)
@@ -300,6 +300,11 @@ def survey_partitions(cluster, reader, partitions, reset, n_sampled=N_SAMPLED):
     return survey
 
 
+def without_fit(estimator):
+    """An estimator with the same parameters, without what is fitted, and callbacks, which need not pickle."""
+    return type(estimator)(**estimator.get_params(deep=False))
+
+
 def deal(n_rows_of, n_shards):
     """The numbers of the partitions of each shard: the largest first, each to the shard with the fewest rows."""
     shards, sizes = [[] for _ in range(n_shards)], [0] * n_shards
@@ -372,9 +377,7 @@ class ClusterTrainingSet(BlocksTrainingSet):
 
     def rows_of_shard(self, held_out):
         """The number of rows of each shard that are trained on."""
-        n_rows_of = self.n_rows_of
-        if held_out is not None:
-            n_rows_of = [n - int(held_out.mask(i, n).sum()) for i, n in enumerate(n_rows_of)]
+        n_rows_of = self.n_trained_on(held_out)
         return [sum(n_rows_of[i] for i in of_shard) for of_shard in self.dealt]
 
     def data(self, held_out, gathers):
@@ -383,17 +386,14 @@ class ClusterTrainingSet(BlocksTrainingSet):
     def start(self, plan, data, *args, **kwargs):
         return ClusterTraining(plan, data, *args, **kwargs)
 
-    def validation_rows(self, held_out):
-        """The rows that are `held_out`, as the user gave them, on the client."""
+    def _read_held_out(self, held_out):
         read, light = delayed(rounds.read_held_out, pure=False), self.reader.of({})
         tasks = [
             read(light, held_out, i, parts)
             for i, parts in enumerate(self.partitions.rows())
             if held_out.mask(i, self.n_rows_of[i]).any()
         ]
-        X, y, weight = self.cluster.reduce(stack_rows, self.cluster.compute(tasks))
-        weight = None if weight is None else weight.astype(self.dtype)
-        return ValidationSet(X, y, *self.encode_validation(y, weight))
+        return self.cluster.reduce(stack_rows, self.cluster.compute(tasks))
 
     def mean_loss(self, plan, data, objective):
         run = self.run(data, 0, 0)
@@ -406,7 +406,7 @@ class ClusterTrainingSet(BlocksTrainingSet):
     def run(self, data, n_steps, dropout_seed):
         """What workers need to know of a training run."""
         return rounds.Run(
-            type(self.mlp)(**self.mlp.get_params(deep=False)),
+            without_fit(self.mlp),
             self.cluster.device_name,
             self.dtype,
             self.task,
@@ -444,9 +444,7 @@ class TabularClusterFit(TabularBlocksFit):
 
     def _survey(self, inputs, groups):
         refuse_groups(groups)
-        # Without callbacks, which need not pickle.
-        light = type(self.estimator)(**self.estimator.get_params(deep=False))
-        reader = TableReader(light, {}, part="Partition")
+        reader = TableReader(without_fit(self.estimator), {}, part="Partition")
         survey = survey_partitions(self.cluster, reader, inputs.X, reset=True, n_sampled=N_SAMPLED_OF_TABLES)
         vars(self.estimator).update(vars(reader.mlp))
         self.network = self.estimator._network(sum(survey.n_rows_of))

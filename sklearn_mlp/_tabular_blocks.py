@@ -9,6 +9,7 @@ from sklearn_mlp._ensemble import number_of_folds
 from sklearn_mlp._tabular_fit import TableReader, TabularFit
 from sklearn_mlp._validation_set import ValidationSet
 from sklearn_mlp.core.batches import Data
+from sklearn_mlp.core.blocks import join
 from sklearn_mlp.devices.encoded import EncodedTable
 
 # The encoder is fitted to a sample of so many rows.
@@ -66,7 +67,7 @@ class TabularBlocksFit(TabularFit):
             if fold == 0:
                 entropy = random_state.randint(2**31 - 1)
             held_out = HeldOut(entropy, fold * share, (fold + 1) * share)
-            n_val = sum(np.count_nonzero(held_out.mask(i, n)) for i, n in enumerate(n_rows_of))
+            n_val = sum(held_out.counts(n_rows_of))
             # Of few rows, a fold can have none or all.
             splits.append((held_out, held_out) if 0 < n_val < sum(n_rows_of) else (None, None))
         return splits
@@ -109,7 +110,5 @@ class EncodedTrainingSet(BlocksTrainingSet):
     def validation_rows(self, held_out):
         masks = ((i, held_out.mask(i, n)) for i, n in enumerate(self.n_rows_of))
         parts = [self.load(i).take(np.flatnonzero(mask)) for i, mask in masks if mask.any()]
-        X = np.concatenate([part.X for part in parts])
-        weight = None if self.sample_weight is None else np.concatenate([part.sample_weight for part in parts])
-        target = np.concatenate([part.y for part in parts])
+        X, target, weight, _ = join(iter(parts), sum(part.n_rows for part in parts))
         return ValidationSet(EncodedTable(X, self.encoding), None, target, weight)

@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "_tabular_fit",
         "_validation_set",
         "core.batches",
+        "core.blocks",
         "devices.encoded",
     },
     "_tabular_fit": {
