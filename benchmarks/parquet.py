@@ -27,9 +27,9 @@ from sklearn_mlp.blocks import ParquetBlocks
 N_EPOCHS = 4
 # Rows, columns, rows of a row group, whether columns have a dictionary; and the networks.
 TABLES = {
-    "narrow": (500_000, 20, 25_000, False, ((100,), (256, 256))),
-    "wide": (500_000, 200, 25_000, False, ((100,), (256, 256))),
-    "wide, with dictionaries": (500_000, 200, 25_000, True, ((100,),)),
+    "narrow": (2_000_000, 20, 25_000, False, ((100,), (256, 256))),
+    "wide": (1_000_000, 200, 25_000, False, ((100,), (256, 256))),
+    "wide, with dictionaries": (1_000_000, 200, 25_000, True, ((100,),)),
 }
 # Of the tables for memory: rows; columns, rows of a row group, dictionary.
 ROWS = 1_000_000, 10_000_000

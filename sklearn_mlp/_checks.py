@@ -280,12 +280,18 @@ def validate_X(estimator, X, device, reset, dtype=None):
 
 
 def validate_table(estimator, table, reset):
-    """A PyArrow table as `validate_X` returns it, but in Fortran order: column by column, in half the time."""
-    columns = np.empty(table.shape[::-1], np.float32 if accepted_dtypes(table) is np.float32 else np.float64)
-    for values, column in zip(columns, table.columns, strict=True):
-        values[:] = column.to_numpy()
+    """A PyArrow table as `validate_X` returns it, but in Fortran order, in half the time."""
+    dtype = np.float32 if accepted_dtypes(table) is np.float32 else np.float64
+    if {*map(str, table.schema.types)} == {"float" if dtype is np.float32 else "double"}:
+        # Without Python's lock, for which the thread that trains would wait after each column.
+        (batch,) = table.combine_chunks().to_batches()
+        X = batch.to_tensor(null_to_nan=True, row_major=False).to_numpy()
+    else:
+        X = np.empty(table.shape[::-1], dtype).T
+        for values, column in zip(X.T, table.columns, strict=True):
+            values[:] = column.to_numpy()
     validate_data(estimator, table, skip_check_array=True, reset=reset)
-    return check_array(columns.T, input_name="X", estimator=estimator)
+    return check_array(X, input_name="X", estimator=estimator)
 
 
 def _is_valid(estimator, X, dtype):

@@ -337,6 +337,8 @@ def test_an_estimator_learns_the_same_from_a_block_and_from_a_data_frame(estimat
         {"a": pa.array([True, False]), "b": pa.array([3, 4], pa.uint16())},
         {"a": pa.array(["1", "2"]), "b": pa.array([3, 4]).dictionary_encode()},
         {"a": pa.array([3.0, None]), "b": pa.array([3.0, 4.0])},
+        {"a": pa.array([0.1, 2.0]), "b": pa.chunked_array([[3.0], [4.0]])},
+        {"a": pa.array([0.1, 2.0], pa.float32()), "b": pa.array([3.0, 4.0], pa.float32())},
         {"a": pa.array([3, None]), "b": pa.array([3.0, 4.0])},
         {"a": pa.array([np.inf, 1.0]), "b": pa.array([3.0, 4.0])},
         {"a": pa.array(["u", "v"]), "b": pa.array([3.0, 4.0])},
