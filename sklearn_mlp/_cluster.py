@@ -15,6 +15,7 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 from distributed import CancelledError, KilledWorker, get_client
+from distributed.comm import connect
 from sklearn.base import is_classifier
 
 from sklearn_mlp import _rounds as rounds
@@ -37,6 +38,7 @@ from sklearn_mlp.devices.encoded import EncodedTable
 # Tasks of a reduction take so many results.
 FAN_IN = 8
 SECONDS_FOR_WORKERS = 60
+SECONDS_TO_CONNECT = 2
 # Of the configuration of Dask, which all threads share.
 config_lock = threading.Lock()
 # What `sync_every="auto"` assumes of any cluster: the overhead of a round, the bytes that a second moves, the time of a
@@ -58,6 +60,7 @@ class Cluster:
 
     def __init__(self, estimator):
         self.client = _client(estimator.client)
+        self.direct = _reaches_workers(self.client)
         self.n_shards = estimator.n_shards
         self.sync_every = estimator.sync_every
         self.device_name = estimator.device
@@ -187,7 +190,7 @@ class Cluster:
             "after the last epoch that ended."
         )
         try:
-            return future.result()
+            return self.client.gather(future, direct=self.direct)
         except KilledWorker as error:
             raise RuntimeError(
                 f"Training stopped {when}: the workers that ran a task of it died, as often as Dask allows "
@@ -222,6 +225,21 @@ def _client(client):
             "cluster.scale(2)."
         ) from None
     return client
+
+
+def _reaches_workers(client):
+    """Whether the client can read results from a worker, so that the scheduler need not pass them on."""
+    addresses = [*client.scheduler_info(n_workers=1)["workers"]]
+
+    async def try_to_connect():
+        comm = await connect(addresses[0], timeout=SECONDS_TO_CONNECT, **client.connection_args)
+        await comm.close()
+
+    try:
+        client.sync(try_to_connect)
+    except (IndexError, OSError):
+        return False
+    return True
 
 
 # -- data --------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from sklearn_mlp._caller import no_warnings, warn
 from sklearn_mlp._fit import Fit, keep_what_is_trained
 from sklearn_mlp._model import fitted_views
 from sklearn_mlp._tasks import FitTasks
-from sklearn_mlp.devices.blas import n_blas_threads, one_blas_thread
+from sklearn_mlp.devices.blas import at_most_blas_threads, n_blas_threads
 
 MIN_FOLDS, MAX_FOLDS = 5, 8
 # Predictions of fewer numbers take less time than threads take to begin.
@@ -137,7 +137,7 @@ class EnsembleFit:
             for k, member in enumerate(self.members)
         ]
         futures = []
-        with one_blas_thread(), ThreadPoolExecutor(self.n_threads) as pool:
+        with at_most_blas_threads(1), ThreadPoolExecutor(self.n_threads) as pool:
             try:
                 for k, context in enumerate(contexts):
                     futures.append(pool.submit(self._train, k, context, data))
@@ -225,7 +225,7 @@ def outputs(device, networks, X, n_threads):
 
     if n_threads == 1 or X.shape[0] * X.shape[1] < MIN_WORK:
         return np.array(list(map(output, networks)))
-    with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
+    with at_most_blas_threads(1), ThreadPoolExecutor(n_threads) as pool:
         return np.array(list(pool.map(output, networks)))
 
 

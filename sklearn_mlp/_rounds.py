@@ -18,7 +18,7 @@ from sklearn_mlp.core.lbfgs import mean_loss as mean_loss_of
 from sklearn_mlp.core.parameters import Parameters, n_parameters
 from sklearn_mlp.core.training import Solver
 from sklearn_mlp.devices import resolve_device
-from sklearn_mlp.devices.blas import one_blas_thread
+from sklearn_mlp.devices.blas import at_most_blas_threads
 from sklearn_mlp.devices.encoded import EncodedTable
 
 
@@ -181,7 +181,7 @@ def _order(partitions, held_out, order, k):
 def train(at, shard, k, run, order, part, n_parts):
     """Train on part number `part` of `n_parts` of an epoch of shard `k`; returns where that leads."""
     plan = run.plan()
-    with one_blas_thread(), plan.device.active(), np.errstate(all="ignore"):
+    with at_most_blas_threads(1), plan.device.active(), np.errstate(all="ignore"):
         try:
             rows = _order(shard.partitions, run.held_out, order, k)
             n_steps = ceil(len(rows) / plan.batch_size)
@@ -233,7 +233,7 @@ def _mean(one, other, share):
 def mean_loss(x, shard, k, run):
     """What the rows of a shard add to the mean loss over all rows, and to its gradient."""
     plan = run.plan()
-    with one_blas_thread(), plan.device.active(), np.errstate(all="ignore"):
+    with at_most_blas_threads(1), plan.device.active(), np.errstate(all="ignore"):
         try:
             data = shard.on_device(plan)
             slots = plan.slots(data.X.shape[1])

@@ -8,7 +8,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 lock = threading.Lock()
-_n_users = 0
+_limits: list[int] = []
 _limiter: Any = None
 
 
@@ -18,20 +18,27 @@ def n_blas_threads() -> int:
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """A context in which each product runs in the thread that calls it; the last of several to leave it ends it."""
-    global _n_users, _limiter
+def at_most_blas_threads(n: int) -> Iterator[None]:
+    """A context in which each product uses at most `n` threads, or the least of several contexts at a time."""
     with lock:
-        if _n_users == 0:
-            _limiter = _libraries().limit(limits=1)
-        _n_users += 1
+        _limits.append(n)
+        _limit()
     try:
         yield
     finally:
         with lock:
-            _n_users -= 1
-            if _n_users == 0:
-                _limiter.restore_original_limits()
+            _limits.remove(n)
+            _limit()
+
+
+def _limit() -> None:
+    global _limiter
+    if _limiter is not None:
+        _limiter.restore_original_limits()
+        _limiter = None
+    if _limits:
+        n = min(*_limits, n_blas_threads())
+        _limiter = _libraries().limit(limits=n)
 
 
 def _libraries() -> ThreadpoolController:

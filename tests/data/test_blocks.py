@@ -9,6 +9,7 @@ import pickle
 import signal
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +25,7 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
+from threadpoolctl import threadpool_limits
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier
 from sklearn_mlp._survey import LabelCounts, Moments, Rows, Survey
@@ -31,6 +33,7 @@ from sklearn_mlp.callbacks import Checkpoint, StopWhen
 from sklearn_mlp.core import blocks as core
 from sklearn_mlp.core.batches import Data
 from sklearn_mlp.devices import resolve_device
+from sklearn_mlp.devices.blas import n_blas_threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -74,7 +77,7 @@ def sizes_of_blocks(n_rows):
 
 
 def clf(**params):
-    return MLPClassifier((6,), **({"max_iter": 3, "random_state": 0} | params))
+    return MLPClassifier(**({"hidden_layer_sizes": (6,), "max_iter": 3, "random_state": 0} | params))
 
 
 def reg(**params):
@@ -400,6 +403,26 @@ def test_no_weight_in_the_validation_set():
     weight = np.r_[np.zeros(N - 1), 1.0]
     with pytest.raises(ValueError, match=r"zero for all rows of the validation set .* set early_stopping=False"):
         clf(early_stopping=True).fit(cut(20, X, LABELS, weight))
+
+
+@pytest.mark.parametrize(("n_units", "n_used"), [(100, 1), (300, 2)])
+def test_a_small_network_leaves_a_core_to_the_reader(n_units, n_used, small_windows):
+    """Also if two fits do so at a time."""
+    seen = []
+
+    def fit(random_state):
+        blocks = cut(25, X, LABELS)
+        blocks.fails = lambda i: seen.append(n_blas_threads())
+        return clf(hidden_layer_sizes=(n_units,), max_iter=2, random_state=random_state).fit(blocks)
+
+    with threadpool_limits(2, user_api="blas"):
+        fit(0)
+        assert seen[:6] == [2] * 6  # the survey
+        assert set(seen[6:]) == {n_used}
+        assert n_blas_threads() == 2
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(fit, range(4)))
+        assert n_blas_threads() == 2
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.9999])
