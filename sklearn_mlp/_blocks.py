@@ -212,7 +212,7 @@ class BlocksTrainingSet(TrainingSet):
         self.survey = survey
         self.n_rows_of = survey.n_rows_of
         self.has_weights = survey.has_weights
-        self.mean_weight = survey.total_weight / sum(survey.n_rows_of) if drops_unit_of_weights else None
+        self.mean_weight = survey.total_weight / self.n_rows if drops_unit_of_weights else None
         of_all = survey.y
         with about("y"):
             labels = csr_matrix(of_all.values) if issparse(y) else of_all.values
@@ -226,6 +226,10 @@ class BlocksTrainingSet(TrainingSet):
         if self.class_weight is not None:
             self.total_weight = float(self.weigh(target, of_all.weights, "y").sum())
         self.target, self.sample_weight = self.encode_y(survey.sample)
+
+    @property
+    def n_rows(self):
+        return sum(self.n_rows_of)
 
     def encode_y(self, rows):
         """The target and the weights of `Rows`."""
@@ -263,7 +267,7 @@ class BlocksTrainingSet(TrainingSet):
 
     def split(self, plan, random_state):
         """Set rows aside at random, at most `MAX_VALIDATION_ROWS`, which are read into memory."""
-        n_rows = sum(self.n_rows_of)
+        n_rows = self.n_rows
         share = min(plan.validation_fraction, MAX_VALIDATION_ROWS / n_rows)
         held_out = HeldOut(random_state.randint(2**31), 0.0, share)
         n_val = sum(held_out.counts(self.n_rows_of))

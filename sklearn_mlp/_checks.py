@@ -1,6 +1,7 @@
 """Checks of parameters and data that go beyond the constraints on a single parameter."""
 
 import re
+import threading
 from contextlib import contextmanager
 from datetime import date, time, timedelta
 from difflib import get_close_matches
@@ -307,6 +308,11 @@ def _is_valid(estimator, X, dtype):
     )
 
 
+def _is_finite(array):
+    """Whether the array has integers, or floats whose sum is finite; no for some finite ones, whose sum overflows."""
+    return array.dtype.kind in "biu" or (array.dtype in (np.float64, np.float32) and np.isfinite(array.sum()))
+
+
 def check_range(array, dtype, device, name):
     """Raise ValueError if `array`, of finite numbers, has some that are infinite in `dtype`."""
     if array.dtype != np.float64 or dtype == np.float64:
@@ -329,6 +335,8 @@ def validate_y(estimator, y, device):
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
         )
+    if type(y) is np.ndarray and y.ndim in (1, 2) and y.size and _is_finite(y):
+        return y
     if on_gpu(y):
         return check_gpu_array(y, device, "y", n_dims=(1, 2))
     dtype = None
@@ -449,6 +457,36 @@ def random_state_from(state):
     random_state = np.random.RandomState(0)
     random_state.set_state(state)
     return random_state
+
+
+class _OfThread(threading.local):
+    """A generator, and its state while it is that of the last `leave_random_state`."""
+
+    def __init__(self):
+        self.random_state = np.random.RandomState(0)
+        self.state = None
+
+
+_of_thread = _OfThread()
+
+
+def take_random_state(state):
+    """The thread's own generator in a state that `leave_random_state` returned.
+
+    For `partial_fit`, where to make and to set a generator takes longer than to train on a small batch.
+    """
+    if state is not _of_thread.state:
+        _of_thread.random_state.set_state(state)
+    _of_thread.state = None
+    return _of_thread.random_state
+
+
+def leave_random_state(random_state):
+    """The state of a generator."""
+    state = random_state.get_state(legacy=False)
+    if random_state is _of_thread.random_state:
+        _of_thread.state = state
+    return state
 
 
 def split_rows(n_samples, codes, validation_fraction, random_state):

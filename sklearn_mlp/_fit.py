@@ -1,5 +1,6 @@
 """One fit, from data as users have them to the attributes of a fitted estimator."""
 
+from dataclasses import replace
 from math import inf, isfinite
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -17,7 +18,9 @@ from sklearn_mlp._checks import (
     as_column,
     check_range,
     is_blocks,
+    leave_random_state,
     random_state_from,
+    take_random_state,
     validate_weight,
     validate_X,
     validate_X_y,
@@ -38,6 +41,8 @@ from sklearn_mlp._validation_set import ValidationSet, make_validation
 from sklearn_mlp.core.batches import Data
 from sklearn_mlp.core.lbfgs import minimize_lbfgs
 from sklearn_mlp.core.parameters import draw, empty_parameters
+from sklearn_mlp.devices import kernels_for
+from sklearn_mlp.devices.encoded import EncodedTable
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -106,7 +111,11 @@ class Fit:
         self.incremental = incremental
         self.resume_from = resume_from
         self.continues = continues_fit(mlp, incremental, resume_from)
-        self.plan = make_plan(mlp, device, training_set.dtype, self.task, self.loss, incremental)
+        plan = make_plan(mlp, device, training_set.dtype, self.task, self.loss, incremental)
+        n_numbers = inf
+        if not (incremental or isinstance(training_set.X, EncodedTable)):
+            n_numbers = plan.n_numbers(training_set.n_rows, training_set.X.shape[1])
+        self.plan = replace(plan, device=kernels_for(device, n_numbers))
         self._find_start(None if resume_from is None else read_checkpoint(resume_from))
         self.rows = self.validation_set = None
         self.model = Model(self.plan.blocks, self.task)
@@ -159,15 +168,16 @@ class Fit:
         self.checkpoint = checkpoint
         slots, dtype = plan.slots(self.training_set.X.shape[1]), self.training_set.dtype
         self.solver_state = None
-        random_state = None
+        self.random_state = None
         if checkpoint is not None:
-            random_state = checkpoint["random_state"]
+            self.random_state = random_state_from(checkpoint["random_state"])
         elif self.incremental and self.continues:
             state = getattr(mlp, "_training_state", None) or {}
             if state.get("solver") == plan.solver:
                 self.solver_state = state["training"]
-                random_state = state["random_state"] if state["seed"] == plan.random_state else None
-        self.random_state = random_state_from(random_state) if random_state else check_random_state(plan.random_state)
+                if state["random_state"] is not None and state["seed"] == plan.random_state:
+                    self.random_state = take_random_state(state["random_state"])
+        self.random_state = self.random_state or check_random_state(plan.random_state)
         if checkpoint is not None:
             self.theta = empty_parameters(slots, dtype)
         elif self.continues:
@@ -297,7 +307,7 @@ class Fit:
                 "solver": self.plan.solver,
                 "training": training.state(),
                 "seed": seed,
-                "random_state": None if seed is None else self.random_state.get_state(legacy=False),
+                "random_state": None if seed is None else leave_random_state(self.random_state),
                 "parameters": self.mlp._parameter_values(),
             }
         }

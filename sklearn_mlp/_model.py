@@ -1,6 +1,7 @@
 """What a fit leaves for prediction, apart from the parameters, which are fitted attributes of the estimator."""
 
 from itertools import chain
+from math import inf
 from operator import is_
 
 import numpy as np
@@ -12,6 +13,8 @@ from sklearn_mlp.core.batches import Batches
 from sklearn_mlp.core.layers import dense_views, mlp_blocks
 from sklearn_mlp.core.losses import output_activation
 from sklearn_mlp.core.network import Network
+from sklearn_mlp.devices import kernels_for
+from sklearn_mlp.devices.encoded import EncodedTable
 
 # Networks whose buffers have at most about this many numbers are kept between predictions.
 KEPT_SIZE = 2**16
@@ -52,24 +55,28 @@ class Model:
                 "transform returns the output of the last hidden layer, and a network with hidden_layer_sizes=() has "
                 "none. Fit one with hidden layers."
             )
-        on_device, network, activate = self._network(device, views)
+        size = X.shape[0] * sum(len(b) for _, b, *_ in views)
+        # NumPy's kernels would make a dense matrix of an encoded table.
+        device = kernels_for(device, inf if isinstance(X, EncodedTable) else size)
+        on_device, network, activate = self._network(device, views, size <= KEPT_SIZE)
         batch_size = device.chunk_rows(X, network.n_units)
         batches = Batches(device, X, None, None, dtype=network.dtype, batch_size=batch_size)
         output = network.last_hidden(batches) if hidden else network.predict(batches, activate)
-        if X.shape[0] * network.n_units <= KEPT_SIZE and _are_same(on_device, views):
+        if size <= KEPT_SIZE and _are_same(on_device, views):
             self._idle.append((on_device, network, activate))
         return output
 
-    def _network(self, device, views):
+    def _network(self, device, views, takes_idle):
         """The parameters on the device, a network with them for this thread, and its output activation."""
-        try:
-            idle = self._idle.pop()
-        except IndexError:
-            pass
-        else:
-            # It reads the arrays of the estimator, unless those have been replaced.
-            if _are_same(idle[0], views):
-                return idle
+        if takes_idle:
+            try:
+                idle = self._idle.pop()
+            except IndexError:
+                pass
+            else:
+                # It reads the arrays of the estimator, unless those have been replaced.
+                if _are_same(idle[0], views):
+                    return idle
         dtype = float_dtype(views[0][0])
         on_device = [tuple(device.to_device(np.asarray(array, dtype)) for array in of_layer) for of_layer in views]
         activate = output_activation(device, self.task.out_activation, tuple(self.task.columns))

@@ -17,7 +17,7 @@ from sklearn_mlp.core.blocks import join
 from sklearn_mlp.core.lbfgs import mean_loss as mean_loss_of
 from sklearn_mlp.core.parameters import Parameters, n_parameters
 from sklearn_mlp.core.training import Solver
-from sklearn_mlp.devices import resolve_device
+from sklearn_mlp.devices import kernels_for, resolve_device
 from sklearn_mlp.devices.blas import at_most_blas_threads
 from sklearn_mlp.devices.encoded import EncodedTable
 
@@ -84,7 +84,8 @@ class Run:
 
     def plan(self):
         with no_warnings():  # the client has warned
-            return make_plan(self.mlp, resolve_device(self.device), self.dtype, self.task, self.loss, False)
+            device = kernels_for(resolve_device(self.device), inf)
+            return make_plan(self.mlp, device, self.dtype, self.task, self.loss, False)
 
 
 def same(argument):

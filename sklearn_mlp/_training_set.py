@@ -87,6 +87,10 @@ class TrainingSet:
                 self._class_weights = self.task.class_weights(self.class_weight, target, counts)
 
     @property
+    def n_rows(self):
+        return self.X.shape[0]
+
+    @property
     def loss_unit(self):
         return float(np.mean(self.task.scale**self.loss.unit_power)) if self.task.standardizes else 1.0
 

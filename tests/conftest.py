@@ -3,12 +3,13 @@ import shutil
 import signal
 import sys
 from collections import Counter
+from math import inf
 from pathlib import Path
 
 import pytest
 from threadpoolctl import threadpool_limits
 
-from sklearn_mlp.devices import resolve_device
+from sklearn_mlp.devices import SMALL_PASS, kernels_for, resolve_device
 
 # Not tests, and not to be imported where they are not asked for: the stand-in for CuPy, and two programs.
 collect_ignore = ["cupy_on_cpu", "cuda_counts.py", "real_cupy.py"]
@@ -54,7 +55,7 @@ def each_device(request, monkeypatch):
     """Runs a test as it is, and with every model on the GPU (or its stand-in) that would be on the CPU."""
     if request.param == "cuda":
         request.getfixturevalue("cupy")
-    device = resolve_device(request.param)
+    device = kernels_for(resolve_device(request.param), inf)
     if request.param == "cuda":
         for module in ("_base", "tabular"):
             monkeypatch.setattr(
@@ -86,6 +87,18 @@ def one_blas_thread():
     """Two BLAS threads that wait for each other take 60 times as long where another process is busy."""
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def kernels_of_large_jobs(monkeypatch):
+    """The jobs of tests are small, and those of users are not: tests run on the kernels of the latter."""
+    monkeypatch.setattr("sklearn_mlp.devices.SMALL_PASS", 0)
+
+
+@pytest.fixture
+def kernels_of_any_job(monkeypatch, kernels_of_large_jobs):
+    """As without tests."""
+    monkeypatch.setattr("sklearn_mlp.devices.SMALL_PASS", SMALL_PASS)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """All parameters of a network in one flat vector: slots that the layers declare, and the views of the vector."""
 
 from collections.abc import Sequence
+from copy import copy
 from math import prod
 from typing import Any, Literal, NamedTuple
 
@@ -66,7 +67,6 @@ class Parameters:
     """
 
     def __init__(self, vector: Array, slots: Slots) -> None:
-        self.vector = vector
         self.slots = slots
         position: dict[tuple[int, int], slice] = {}
         stop = {}
@@ -77,21 +77,29 @@ class Parameters:
                     position[i, j] = slice(start, start + prod(slot.shape))
                     start = position[i, j].stop
             stop[kind] = start
-        self.weights = vector[: stop["weight"]]
-        self.trainable = vector[: stop["scale"]]
         self.slices = [tuple(position[i, j] for j in range(len(of_layer))) for i, of_layer in enumerate(slots)]
-        self.views = [
-            tuple(vector[part].reshape(slot.shape) for slot, part in zip(of_layer, parts, strict=True))
-            for of_layer, parts in zip(slots, self.slices, strict=True)
-        ]
-        self.W, self.b, self.gamma, self.statistics = (
-            [self.views[i][j] for i, j, slot in _enumerate(slots) if slot.name == name]
-            for name in ("W", "b", "gamma", "statistics")
-        )
+        self._n_weights, self._n_trainable = stop["weight"], stop["scale"]
+        self._view(vector)
+
+    def _view(self, vector: Array) -> None:
+        self.vector = vector
+        self.weights = vector[: self._n_weights]
+        self.trainable = vector[: self._n_trainable]
+        self.views: list[tuple[Array, ...]] = []
+        named: dict[str, list[Array]] = {"W": [], "b": [], "gamma": [], "statistics": []}
+        for of_layer, parts in zip(self.slots, self.slices, strict=True):
+            views = [vector[part].reshape(slot.shape) for slot, part in zip(of_layer, parts, strict=True)]
+            self.views.append(tuple(views))
+            for slot, view in zip(of_layer, views, strict=True):
+                if slot.name in named:
+                    named[slot.name].append(view)
+        self.W, self.b, self.gamma, self.statistics = named.values()
 
     def like(self, vector: Array) -> "Parameters":
         """Another vector with the same views."""
-        return Parameters(vector, self.slots)
+        other = copy(self)
+        other._view(vector)
+        return other
 
 
 def _enumerate(slots: Slots) -> list[tuple[int, int, Slot]]:

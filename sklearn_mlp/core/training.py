@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import ceil, inf, isfinite
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -15,11 +15,14 @@ from sklearn_mlp.core.layers import Block, declare_slots
 from sklearn_mlp.core.losses import Loss
 from sklearn_mlp.core.objective import Objective
 from sklearn_mlp.core.optimizers import Optimizer
-from sklearn_mlp.core.parameters import Parameters, Slots
+from sklearn_mlp.core.parameters import Parameters, Slots, n_parameters
 from sklearn_mlp.core.schedules import Constant
 from sklearn_mlp.devices import Device
 
 Array = npt.NDArray[Any]
+
+# As many numbers as cost NumPy's kernels the time that the calls of a step do.
+OF_A_STEP = 25_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,14 @@ class Plan:
             n_features = block.n_outputs(n_features)
             total += n_features
         return total
+
+    def n_numbers(self, n_rows: int, n_features: int) -> int:
+        """How many numbers the kernels pass over in an epoch, about; `kernels_for` chooses them accordingly."""
+        n_units = self.n_units(n_features)
+        if self.optimizer is None:
+            return OF_A_STEP + n_rows * n_units
+        n_steps = ceil(n_rows / self.batch_size)
+        return n_rows * n_units + n_steps * (OF_A_STEP + n_parameters(self.slots(n_features)))
 
     def objective(self, theta: Parameters, seed: int = 0) -> Objective:
         """The objective on the device, at `theta`; `seed` is that of dropout."""

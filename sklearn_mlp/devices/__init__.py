@@ -14,7 +14,9 @@ from sklearn_mlp.devices.protocol import Device, Kernel, resolve_kernel
 if TYPE_CHECKING:
     from sklearn_mlp.devices.cuda import CUDA
 
-__all__ = ["Device", "Kernel", "resolve_device", "resolve_kernel"]
+__all__ = ["Device", "Kernel", "kernels_for", "resolve_device", "resolve_kernel"]
+
+SMALL_PASS = 150_000
 
 # A lock that another thread holds during a fork is never released in the child process, so a fork acquires these first.
 # An import holds Python's locks of the modules, for which the first stands.
@@ -23,7 +25,7 @@ _locks: list[AbstractContextManager[Any]] = [_importing, blas.lock]
 
 
 def _before_fork() -> None:
-    for lock in _locks:  # includes those that `_cpu` appends while this waits for the first
+    for lock in _locks:  # includes those that `_fused_cpu` appends while this waits for the first
         lock.__enter__()
 
 
@@ -72,14 +74,31 @@ def resolve_device(name: str) -> Device:
 
 @cache
 def _cpu() -> CPU:
-    """The CPU with the fastest kernels available; Numba is imported at the first call, not with the package."""
+    return CPU()
+
+
+def kernels_for(device: Device, n_numbers: float) -> Device:
+    """The device with the kernels for passes over the rows, each over `n_numbers` in all; a pass is an epoch, say.
+
+    To import Numba and to load its kernels takes half a second, longer than small jobs as a whole: they run on NumPy's
+    kernels. The choice depends on the job alone, so that a seed gives the same model in every process.
+    """
+    if n_numbers <= SMALL_PASS or type(device) is not CPU:
+        return device
+    with _importing:
+        return _fused_cpu()
+
+
+@cache
+def _fused_cpu() -> CPU:
+    """The CPU with the kernels of Numba, if it can be imported."""
     if os.environ.get("SKLEARN_MLP_NUMBA") == "0":
-        return CPU()
+        return _cpu()
     try:
         from sklearn_mlp.devices.fused import FusedCPU
         from sklearn_mlp.devices.jit import LOCKS
     except ImportError:
-        return CPU()
+        return _cpu()
     _locks.extend(LOCKS)
     return FusedCPU()
 

@@ -5,10 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_iris
 
+from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.core.activations import ACTIVATIONS
 from sklearn_mlp.core.losses import REGRESSION_LOSSES, FocalLoss, LogLoss
-from sklearn_mlp.devices import cpu, resolve_device
+from sklearn_mlp.devices import cpu, kernels_for, resolve_device
 
 fused = pytest.importorskip("sklearn_mlp.devices.fused", reason="Numba is not installed")
 
@@ -220,12 +223,78 @@ def test_plain_kernels_without_numba(how):
 import os, sys
 {hide}
 from sklearn_mlp import MLPRegressor
-from sklearn_mlp.devices import resolve_device
-assert type(resolve_device("cpu")).__name__ == "CPU"
-MLPRegressor(tol=1e3).fit([[0.0], [1.0]], [0.0, 1.0]).predict([[0.5]])
+from sklearn_mlp.devices import kernels_for, resolve_device
+assert type(kernels_for(resolve_device("cpu"), float("inf"))).__name__ == "CPU"
+mlp = MLPRegressor(tol=1e3).partial_fit([[0.0], [1.0]], [0.0, 1.0])
+mlp.predict([[0.5]] * 2000)
 assert not sys.modules.get("numba")
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+SMALL_JOB = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from sklearn.datasets import load_iris
+from sklearn_mlp import MLPClassifier
+X, y = load_iris(return_X_y=True)
+clf = MLPClassifier(max_iter=3, random_state=0).fit(X, y)
+clf.predict(X)
+"""
+
+
+def test_small_jobs_do_not_load_numba():
+    """They take less time than that; a stream of `partial_fit` is not small."""
+    subprocess.run([sys.executable, "-c", SMALL_JOB + "assert 'numba' not in sys.modules"], check=True)
+    script = SMALL_JOB + "clf.partial_fit(X, y); assert 'numba' in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_small_jobs_are_the_same_after_large_ones():
+    """The kernels depend on the job alone, and not on what the process has loaded."""
+    large = "MLPClassifier(max_iter=1).fit(X.repeat(20, axis=0), y.repeat(20)); assert 'numba' in sys.modules\n"
+    end = "print(clf.coefs_[0].tobytes().hex(), clf.predict_proba(X).tobytes().hex())"
+    first, clf, rest = SMALL_JOB.partition("clf = ")
+    alone, after = (
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+        for script in (SMALL_JOB + end, first + large + clf + rest + end)
+    )
+    assert alone == after
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("mlp", [MLPClassifier, MLPRegressor])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_both_kinds_of_kernels_train_the_same_model(mlp, solver, monkeypatch):
+    X, y = load_iris(return_X_y=True)
+    models = []
+    for small_pass in (0, np.inf):
+        monkeypatch.setattr("sklearn_mlp.devices.SMALL_PASS", small_pass)
+        models.append(mlp(solver=solver, max_iter=20, random_state=0).fit(X, y))
+    for one, other in zip(*(model.coefs_ for model in models), strict=True):
+        assert not np.array_equal(one, other)
+        assert_allclose(one, other, rtol=0, atol=1e-12 if solver != "lbfgs" else 1e-8)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_counts_as_small(monkeypatch, kernels_of_any_job):
+    """By rows, units and steps of an epoch; the number of epochs does not count."""
+    chosen = []
+
+    def recorded(device, n_numbers):
+        chosen.append(type(kernels_for(device, n_numbers)))
+        return kernels_for(device, n_numbers)
+
+    monkeypatch.setattr("sklearn_mlp._fit.kernels_for", recorded)
+
+    def kernels(n_rows, **params):
+        X, y = np.eye(n_rows, 10), np.arange(n_rows) % 3
+        MLPClassifier(tol=10, n_iter_no_change=1, **params).fit(X, y)
+        return chosen.pop()
+
+    assert kernels(400) is kernels(400, max_iter=10_000) is cpu.CPU
+    assert kernels(2000) is kernels(400, hidden_layer_sizes=(3000,)) is fused.FusedCPU
+    assert kernels(400, batch_size=10) is kernels(2000, solver="lbfgs", max_iter=1) is fused.FusedCPU
 
 
 def test_the_device_is_resolved_once():

@@ -79,6 +79,8 @@ MAY_IMPORT = {
         "_training_set",
         "_validation_set",
         "core",
+        "devices",
+        "devices.encoded",
     },
     "_training_set": {"_checks", "_validation_set", "core.batches", "core.lbfgs", "core.training"},
     "_blocks": {
@@ -94,7 +96,7 @@ MAY_IMPORT = {
     },
     "_survey": set(),
     "_plan": {"_caller", "_checks", "core"},
-    "_model": {"_checks", "_task", "core"},
+    "_model": {"_checks", "_task", "core", "devices", "devices.encoded"},
     "_task": {"_caller", "_checks", "_labels"},
     "_labels": {"_checks"},
     "_history": set(),

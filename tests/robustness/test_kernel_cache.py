@@ -142,8 +142,8 @@ if len(sys.argv) > 1:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 import numpy as np
 from sklearn_mlp import MLPRegressor
-X = np.random.RandomState(0).randn(30, 3)
-mlp = MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X, X[:, 0])
+X = np.random.RandomState(0).randn(30_000, 3)
+mlp = MLPRegressor(hidden_layer_sizes=(5,), batch_size=10_000, max_iter=3, random_state=0).fit(X, X[:, 0])
 print(np.concatenate([array.ravel() for array in mlp.coefs_ + mlp.intercepts_]).tobytes().hex())
 """
 

@@ -52,7 +52,7 @@ def test_joblib_backends(backend):
 FORK = """
 import os, signal, sys, threading, time
 import numpy as np
-from sklearn_mlp.devices import resolve_device
+from sklearn_mlp.devices import kernels_for, resolve_device
 
 moment = sys.argv[1]
 busy = threading.Event()
@@ -64,7 +64,7 @@ def pause(*_):
 
 def first_call(dtype):
     out = np.empty(3, dtype)
-    resolve_device("cpu").column_sums(np.ones((4, 3), dtype), out)
+    kernels_for(resolve_device("cpu"), np.inf).column_sums(np.ones((4, 3), dtype), out)
     assert out.tolist() == [4, 4, 4]
 
 if moment == "import":

@@ -13,7 +13,7 @@ from sklearn.preprocessing import scale
 import sklearn_mlp
 
 pytestmark = [
-    pytest.mark.usefixtures("each_device"),
+    pytest.mark.usefixtures("each_device", "kernels_of_any_job"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 

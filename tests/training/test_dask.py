@@ -37,7 +37,7 @@ from sklearn_mlp.dask import (
     DaskTabularMLPClassifier,
     DaskTabularMLPRegressor,
 )
-from sklearn_mlp.devices import resolve_device
+from sklearn_mlp.devices import kernels_for, resolve_device
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -148,7 +148,7 @@ def train_by_hand(mlp, shards, n_rounds, X, y, weight=None):
 
     With one shard, there are no rounds: the solver just goes on.
     """
-    device, random_state = resolve_device("cpu"), np.random.RandomState(0)
+    device, random_state = kernels_for(resolve_device("cpu"), np.inf), np.random.RandomState(0)
     of = TrainingSet(mlp, device, X, y, weight, X.dtype)
     plan = make_plan(mlp, device, X.dtype, of.task, of.loss, False)
     slots = plan.slots(X.shape[1])

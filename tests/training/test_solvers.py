@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import sklearn.exceptions
-from sklearn.datasets import load_diabetes, load_digits
+from same_model import assert_same_model
+from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.preprocessing import scale
 
 from sklearn_mlp import MLPClassifier, MLPRegressor
 from sklearn_mlp.core.layers import Dense, declare_slots
 from sklearn_mlp.core.optimizers import SGD, Adam
 from sklearn_mlp.core.parameters import Parameters
+from sklearn_mlp.core.training import Training
 
 pytestmark = [
     pytest.mark.usefixtures("each_device"),
@@ -213,3 +215,35 @@ def test_the_end_of_a_schedule_is_no_failure_to_converge(recwarn):
     assert not recwarn.list
     with pytest.warns(sklearn.exceptions.ConvergenceWarning, match="Maximum iterations"):
         MLPRegressor(**params).fit(X, Y)
+
+
+def test_partial_fits_of_several_models_by_turns(monkeypatch, each_device):
+    """Also where one of them fails: each has a random stream of its own."""
+    X, y = load_iris(return_X_y=True)
+    epoch = Training.epoch
+
+    def fail_after(training):
+        epoch(training)
+        raise RuntimeError("after the epoch")
+
+    kinds = [(0, "adam"), (1, "sgd"), (2, "adam")]
+
+    def start(kind):
+        return MLPClassifier((5,), random_state=kind[0], solver=kind[1], batch_size=20).partial_fit(
+            X, y, classes=[0, 1, 2]
+        )
+
+    alone, turns = ([start(kind) for kind in kinds] for _ in range(2))
+    for clf in alone:
+        for _ in range(4):
+            clf.partial_fit(X, y)
+    for _ in range(2):
+        for clf in turns:
+            clf.partial_fit(X, y)
+            with monkeypatch.context() as context:
+                context.setattr(Training, "epoch", fail_after)
+                with pytest.raises(RuntimeError, match="after the epoch"):
+                    clf.partial_fit(X, y)
+            clf.partial_fit(X, y)
+    for one, other in zip(alone, turns, strict=True):
+        assert_same_model(one, other)
