@@ -170,6 +170,49 @@ def test_launches_of_a_step(params, expected, cupy):
     assert many - few == 10 * expected
 
 
+@pytest.mark.parametrize(
+    ("shape", "shapes"),
+    [
+        ((2047, 32), [(2047, 32)]),
+        ((2048, 32), [(64, 32, 32), (32, 32)]),
+        ((4096, 256), [(64, 64, 256), (64, 256)]),
+        ((4097, 256), [(64, 64, 256), (1, 256), (65, 256)]),
+        ((6553, 10), [(6553, 10)]),
+        ((6600, 10), [(64, 103, 10), (8, 10), (104, 10)]),
+        ((60000, 1), [(60000, 1)]),
+        ((4096, 10_000), [(4096, 10_000)]),
+    ],
+    ids=str,
+)
+def test_many_rows_are_reduced_in_tiles(shape, shapes, cupy, monkeypatch):
+    """Each shape is that of a launch."""
+    from sklearn_mlp.devices import resolve_device
+
+    device = resolve_device("cuda")
+    Z_hat, dA = np.float32(rng.standard_normal((2, *shape)))
+    out = cupy.empty(shape[1], np.float32)
+    reduced = []
+    monkeypatch.setattr(cupy.ndarray, "sum", lambda A, axis, out: reduced.append(A.shape))
+    monkeypatch.setattr(cupy.cuda, "calls", [])
+    device.relu_backward(cupy.asarray(Z_hat), cupy.asarray(dA), out)
+    assert [tuple(kinds[0][1]) for _, kinds, _, _ in cupy.cuda.calls] + reduced == shapes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_of_tiles_without_weight(dtype, cupy):
+    from sklearn_mlp.devices import resolve_device
+
+    device = resolve_device("cuda")
+    Z, weight = rng.standard_normal((2100, 33)).astype(dtype), rng.uniform(size=2100).astype(dtype)
+    weight[np.arange(2100) % 32 < 7] = 0
+    weight[-20:] = 0  # those left over
+    moments = cupy.empty((2, 33), dtype)
+    device.column_moments(cupy.asarray(Z), cupy.asarray(weight), 1.0, moments)
+    mean = np.average(Z, axis=0, weights=weight)
+    expected = [mean, np.average((Z - mean) ** 2, axis=0, weights=weight)]
+    assert_allclose(moments.get(), expected, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-6)
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_an_epoch_waits_once(solver, cupy):
     few, many = (costs(cupy, 160, max_iter, solver=solver) for max_iter in (3, 5))

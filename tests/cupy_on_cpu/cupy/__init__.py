@@ -133,7 +133,7 @@ class ndarray:
     def sum(self, axis=None, dtype=None, out=None):
         if out is None:
             return _new(self._array.sum(axis=axis, dtype=dtype), self)
-        assert (out.shape, out.dtype) == (np.delete(self.shape, axis), self.dtype)
+        assert (out.shape, out.dtype) == (self.shape[:axis] + self.shape[axis + 1 :], self.dtype)
         cuda.launch(self, out)
         self._array.sum(axis=axis, out=out._array)
         return out
