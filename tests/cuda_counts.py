@@ -1,4 +1,4 @@
-"""Print what an epoch on the GPU launches, copies and waits for, counted on the stand-in for CuPy.
+"""Print what an epoch on the GPU launches, copies and waits for, and what a fit allocates, counted on the stand-in.
 
 The table of docs/guide/gpu.md is what it prints.
 """
@@ -20,8 +20,8 @@ def main(cupy):
         ("digits", 1_797, 64, 10, (100,), {}),
         ("digits, sgd", 1_797, 64, 10, (100,), {"solver": "sgd"}),
     ]
-    print("| workload | steps an epoch | launches a step | launches besides | copies to, from | waits |")
-    print("|---|---|---|---|---|---|")
+    print("| workload | steps an epoch | launches a step | launches besides | copies to, from | waits | allocations |")
+    print("|---|---|---|---|---|---|---|")
     for name, n_rows, n_features, n_classes, hidden_layer_sizes, params in workloads:
         X = rng.standard_normal((n_rows, n_features)).astype(np.float32)
         y = np.arange(n_rows) % n_classes
@@ -34,16 +34,17 @@ def main(cupy):
         per_step = _launches_of_a_step(cupy, MLPClassifier, X, y, hidden_layer_sizes, batch_size, params)
         print(
             f"| {name} | {n_steps} | {per_step} | {epoch['launches'] - per_step * n_steps} "
-            f"| {epoch['to_device']}, {epoch['to_host']} | {epoch['waits']} |"
+            f"| {epoch['to_device']}, {epoch['to_host']} | {epoch['waits']} | {more['allocations']} |"
         )
 
 
 def _counts(cupy, estimator, X, y, hidden_layer_sizes, epochs, params):
+    cupy.get_default_memory_pool().free_all_blocks()
     cupy.cuda.counts.clear()
     with warnings.catch_warnings(action="ignore"):
         model = estimator(hidden_layer_sizes, **params, max_iter=epochs, tol=0, device="cuda", random_state=0)
         model.fit(X, y)
-    return {what: cupy.cuda.counts[what] for what in ("launches", "to_device", "to_host", "waits")}
+    return {what: cupy.cuda.counts[what] for what in ("launches", "to_device", "to_host", "waits", "allocations")}
 
 
 def _launches_of_a_step(cupy, estimator, X, y, hidden_layer_sizes, batch_size, params):

@@ -1,7 +1,7 @@
 """What the real CuPy says about the use that the package makes of it; run as a program where CuPy is, GPU or not.
 
 `python real_cupy.py compile < calls.json` sends each kernel, in the precisions of each call, through the code that CuPy
-generates and NVIDIA's compiler NVRTC, to machine code of two GPUs. Each call is [kernel, [[precision, shape, is C
+generates and NVIDIA's compiler NVRTC, to machine code of three GPUs. Each call is [kernel, [[precision, shape, is C
 contiguous] or null for a number, ...], the length of the loop, the reduced axis or null]. The answer, as JSON, has for
 each program and architecture the size of the machine code and the number of double-precision operations in the PTX.
 
@@ -26,7 +26,7 @@ from cupy_backends.cuda.libs import nvrtc
 
 from sklearn_mlp.devices.cuda import kernels
 
-ARCHITECTURES = ["sm_80", "sm_90"]
+ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
 NDARRAY, INDEXER, SCALAR = 1, 2, 3  # CuPy's numbers for kinds of arguments
 
 
@@ -57,7 +57,8 @@ def source(kernel, args, size, axis):
         if a is None:
             infos.append(_kernel._ArgInfo(SCALAR, CScalar, np.dtype(dtype), 0, True, True))
         elif not element or (axis is not None and p in kernel.out_params):
-            infos.append(_kernel._ArgInfo(NDARRAY, cupy.ndarray, np.dtype(a[0]), len(a[1]), True, True))
+            out_dims = len(a[1]) if p.raw else 1  # what is reduced to is contiguous, one dimension to CuPy
+            infos.append(_kernel._ArgInfo(NDARRAY, cupy.ndarray, np.dtype(a[0]), out_dims, True, True))
         else:
             contiguous = flat or (a[2] and tuple(a[1]) == shape and axis != 1)
             infos.append(_kernel._ArgInfo(NDARRAY, cupy.ndarray, np.dtype(a[0]), n_dims, contiguous, True))

@@ -77,10 +77,11 @@ class Batches:
         random_state.shuffle(self.rows)
 
     def __iter__(self) -> Iterator[Batch]:
-        y, sample_weight = self.y, self.sample_weight
+        y, sample_weight, order = self.y, self.sample_weight, None
         if self.rows is not None:
+            order = self.device.to_device(self.rows)
             if y is not None:
-                y = self.device.take(y, self.device.to_device(self.rows))
+                y = self.device.take(y, order)
             if sample_weight is not None:
                 sample_weight = sample_weight[self.rows]
         starts = range(0, self.n_rows, self.batch_size)
@@ -90,7 +91,7 @@ class Batches:
             total_weights = np.add.reduceat(sample_weight, starts, dtype=np.float64).tolist()
             n_weighted = np.add.reduceat(sample_weight > 0, starts, dtype=np.intp).tolist()
             sample_weight = self.device.to_device(sample_weight)
-        for i, X in enumerate(self.X.batches(self.rows, self.batch_size)):
+        for i, X in enumerate(self.X.batches(self.rows, order, self.batch_size)):
             rows = slice(starts[i], starts[i] + X.shape[0])
             yield (
                 X,

@@ -114,5 +114,5 @@ class EncodedRows:
         self.reader = reader
         self.make_batch = make_batch
 
-    def batches(self, rows: Array | None, batch_size: int) -> Iterator[Any]:
-        return map(self.make_batch, self.reader.batches(rows, batch_size))
+    def batches(self, rows: Array | None, order: Any, batch_size: int) -> Iterator[Any]:
+        return map(self.make_batch, self.reader.batches(rows, order, batch_size))

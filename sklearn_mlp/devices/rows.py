@@ -26,10 +26,10 @@ class HostRows:
         self.dtype = np.dtype(dtype)
         self._buffer: Any = None
 
-    def batches(self, rows: Array | None, batch_size: int) -> Iterator[Any]:
+    def batches(self, rows: Array | None, order: Any, batch_size: int) -> Iterator[Any]:
         """The rows with the indices `rows` (None: all, in their order), `batch_size` at a time.
 
-        A batch may be a buffer, valid until the next.
+        `order` is `rows` on the device. A batch may be a buffer, valid until the next.
         """
         X = self.X
         as_they_are = rows is None and X.dtype == self.dtype

@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.datasets import load_digits
 
-from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier
 from sklearn_mlp.core.activations import ACTIVATIONS
 
 STAND_IN = Path(__file__).parents[1] / "cupy_on_cpu"
@@ -77,6 +77,13 @@ def test_cuda_is_the_current_device_and_stays_it(cupy):
         assert cupy.cuda.runtime.getDevice() == 1
 
 
+def test_members_of_an_ensemble_train_in_threads_on_the_device(cupy):
+    """A thread begins on the first device, whatever the one that has started it is on."""
+    params = {"n_members": 2, "hidden_layer_sizes": (5,), "max_iter": 2, "random_state": 0}
+    models = [TabularMLPClassifier(**params, device=device).fit(X, CODES) for device in ("cuda:1", "cpu")]
+    assert_allclose(*(model.predict_proba(X) for model in models), rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("driver", "error", "message"),
     [
@@ -128,10 +135,11 @@ def test_cupy_is_not_imported_before_it_is_needed():
 
 def costs(cupy, n_rows, max_iter, X=X, estimator=MLPClassifier, y=CODES, **params):
     counts = cupy.cuda.counts
+    cupy.get_default_memory_pool().free_all_blocks()
     counts.clear()
     model = estimator(**{**SMALL, "max_iter": max_iter, "tol": 0, "n_iter_no_change": np.inf, **params}, device="cuda")
     model.fit(X[np.arange(n_rows) % 90], y[np.arange(n_rows) % 90])
-    return {name: counts[name] for name in ("launches", "waits", "to_device", "to_host")}
+    return {name: counts[name] for name in ("launches", "waits", "to_device", "to_host", "allocations", "frees")}
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -147,13 +155,43 @@ def test_waits_and_copies_do_not_grow_with_the_batches(params, sparse, cupy):
 
 
 @pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"early_stopping": True},
+        {"solver": "lbfgs"},
+        {"solver": "muon", "hidden_layer_sizes": (5, 5)},
+        {"normalization": "layer", "dropout": 0.5},
+    ],
+    ids=str,
+)
+def test_only_the_first_epoch_allocates(params, cupy):
+    """The driver, when it is asked for memory, waits for the device; what the pool has, it gives at once."""
+    first, all_epochs = (costs(cupy, 1600, max_iter, **params) for max_iter in (1, 4))
+    assert 5 < first["allocations"] == all_epochs["allocations"] == all_epochs["frees"]
+
+
+def test_pinned_memory_takes_a_power_of_two(cupy):
+    import cupyx
+
+    pool = cupy.get_default_pinned_memory_pool()
+    array = cupyx.empty_pinned((1025,), np.float64)
+    view = array[1:]
+    del array
+    assert pool.used_bytes() == 16384
+    del view
+    assert (pool.used_bytes(), pool.free_bytes()) == (0, 16384)
+    pool.free_all_blocks()
+
+
+@pytest.mark.parametrize(
     ("params", "expected"),
     [
         # 5 products; relu, the sum of exp, softmax's loss; the sums and the relu on the way back; Adam; the rows.
         ({}, 12),
         ({"solver": "sgd"}, 12),
         ({"solver": "adamw", "learning_rate": "cosine"}, 12),
-        ({"max_grad_norm": 1.0}, 14),
+        ({"max_grad_norm": 1.0}, 15),
         ({"dropout": 0.5}, 14),
         ({"ema_decay": 0.9}, 13),
         ({"hidden_layer_sizes": (5, 5)}, 17),
@@ -170,11 +208,55 @@ def test_launches_of_a_step(params, expected, cupy):
     assert many - few == 10 * expected
 
 
+@pytest.mark.parametrize(
+    ("shape", "shapes"),
+    [
+        ((2047, 32), [(2047, 32)]),
+        ((2048, 32), [(64, 32, 32), (32, 32)]),
+        ((4096, 256), [(64, 64, 256), (64, 256)]),
+        ((4097, 256), [(64, 64, 256), (1, 256), (65, 256)]),
+        ((6553, 10), [(6553, 10)]),
+        ((6600, 10), [(64, 103, 10), (8, 10), (104, 10)]),
+        ((60000, 1), [(60000, 1)]),
+        ((4096, 10_000), [(4096, 10_000)]),
+    ],
+    ids=str,
+)
+def test_many_rows_are_reduced_in_tiles(shape, shapes, cupy, monkeypatch):
+    """Each shape is that of a launch."""
+    from sklearn_mlp.devices import resolve_device
+
+    device = resolve_device("cuda")
+    Z_hat, dA = np.float32(rng.standard_normal((2, *shape)))
+    out = cupy.empty(shape[1], np.float32)
+    reduced = []
+    monkeypatch.setattr(cupy.ndarray, "sum", lambda A, axis, out: reduced.append(A.shape))
+    monkeypatch.setattr(cupy.cuda, "calls", [])
+    device.relu_backward(cupy.asarray(Z_hat), cupy.asarray(dA), out)
+    assert [tuple(kinds[0][1]) for _, kinds, _, _ in cupy.cuda.calls] + reduced == shapes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_of_tiles_without_weight(dtype, cupy):
+    from sklearn_mlp.devices import resolve_device
+
+    device = resolve_device("cuda")
+    Z, weight = rng.standard_normal((2100, 33)).astype(dtype), rng.uniform(size=2100).astype(dtype)
+    weight[np.arange(2100) % 32 < 7] = 0
+    weight[-20:] = 0  # those left over
+    moments = cupy.empty((2, 33), dtype)
+    device.column_moments(cupy.asarray(Z), cupy.asarray(weight), 1.0, moments)
+    mean = np.average(Z, axis=0, weights=weight)
+    expected = [mean, np.average((Z - mean) ** 2, axis=0, weights=weight)]
+    assert_allclose(moments.get(), expected, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-6)
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_an_epoch_waits_once(solver, cupy):
     few, many = (costs(cupy, 160, max_iter, solver=solver) for max_iter in (3, 5))
     evaluations = 2
-    expected = {"waits": 1, "to_host": 1} if solver == "adam" else {"waits": 2, "to_host": 2}
+    # Adam: the order of the rows there, the loss back.
+    expected = {"waits": 1, "to_host": 1, "to_device": 1} if solver == "adam" else {"waits": 2, "to_host": 2}
     for name, each in expected.items():
         assert many[name] - few[name] == evaluations * each
 
@@ -283,6 +365,16 @@ def test_streamed_rows_train_the_same_model(data, way, params, streamed):
     assert_allclose(a.predict_proba(data), b.predict_proba(data), rtol=rtol)
 
 
+def test_streaming_allocates_pinned_memory_once(streamed, cupy):
+    for max_iter in (1, 4):
+        cupy.get_default_pinned_memory_pool().free_all_blocks()
+        costs(cupy, 90, max_iter)
+        # Two chunks of 20 rows in batches of 16: 768 bytes each, and a power of two is taken.
+        counts, pool = cupy.cuda.counts, cupy.get_default_pinned_memory_pool()
+        assert (counts["pinned_allocations"], counts["pinned_frees"]) == (2, 2)
+        assert pool.used_bytes() == pool.free_bytes() == 0
+
+
 def test_an_X_that_fits_is_placed_once(cupy):
     wide = np.tile(X, (1, 50))
     n_bytes = []
@@ -369,7 +461,7 @@ def test_cupy_arrays_do_not_travel_through_the_host(cupy):
     cupy.cuda.counts.clear()
     model.fit(X_gpu, y_gpu)
     assert cupy.cuda.counts["bytes_to_host"] < 10_000
-    assert cupy.cuda.counts["bytes_to_device"] < SMALL["max_iter"] * 3 * y_gpu.nbytes
+    assert cupy.cuda.counts["bytes_to_device"] < SMALL["max_iter"] * 2 * y_gpu.nbytes
     cupy.cuda.counts.clear()
     model.predict_proba(X_gpu)
     assert cupy.cuda.counts["bytes_to_host"] == 2  # are all of X, and all of the probabilities, finite?

@@ -74,6 +74,10 @@ def calls(cupy, monkeypatch):
             MLPRegressor(**common, dtype=dtype, loss=loss).fit(X, (labels + 1) / 3).predict(X)
     for batch_size in (7, 30):  # in float32, and as a single batch in float64
         TabularMLPRegressor(device="cuda", hidden_layer_sizes=(3,), max_iter=1, batch_size=batch_size).fit(X, X[:, 0])
+    for normalization in (None, "batch", "layer"):  # rows in tiles
+        for dtype in ("float32", "float64"):
+            model = MLPClassifier((32,), normalization=normalization, dtype=dtype, device="cuda", max_iter=1)
+            model.set_params(batch_size=2100).fit(np.tile(X, (70, 1)), np.tile(labels, 70), np.ones(2100))
     unique = {json.dumps(call): call for call in cupy.cuda.calls}
     return list(unique.values())
 
@@ -97,7 +101,7 @@ def test_kernels_compile(cupy, monkeypatch):
     with warnings.catch_warnings(action="ignore"):
         compiled = ask("compile", calls(cupy, monkeypatch))
     found = {}
-    for name, dtype, architecture in product(KERNELS, ("float32", "float64"), ("sm_80", "sm_90")):
+    for name, dtype, architecture in product(KERNELS, ("float32", "float64"), ("sm_75", "sm_80", "sm_90")):
         programs = [p for p in compiled if p["name"] == f"mlp_{name}" and p["architecture"] == architecture]
         found[name, dtype, architecture] = list(faults(name, dtype, programs))
     assert not {case: of_case for case, of_case in found.items() if of_case}

@@ -17,7 +17,7 @@ fused = pytest.importorskip("sklearn_mlp.devices.fused", reason="Numba is not in
 
 ACCUMULATOR = object()  # among the arguments of a kernel: one of the device's own
 PARAMETERS = {"huber_delta": 0.7, "quantile": 0.3, "tweedie_power": 1.3}
-SHAPES = [(1, 1), (1, 5), (7, 1), (33, 10), (200, 100)]
+SHAPES = [(1, 1), (1, 5), (7, 1), (33, 10), (200, 100), (2111, 33)]  # the last in tiles of rows on a GPU
 
 
 def _kernels():
@@ -179,6 +179,14 @@ def test_kernels_do_what_the_plain_ones_do(name, arguments, shape, dtype, device
     for array, expected in zip(results, references, strict=True):
         assert array.dtype == expected.dtype
         np.testing.assert_allclose(array, expected, rtol=100 * eps, atol=max(100, 3 * shape[0]) * eps)
+
+
+@pytest.mark.parametrize("name", ["relu_backward", "column_sums", "column_moments", "layer_norm_backward"])
+def test_sums_over_rows_have_the_same_bits_again(name, device):
+    arguments = dict(_kernels())[name]
+    first, again = (_run(device, name, arguments(np.random.default_rng(0), SHAPES[-1], np.float32)) for _ in range(2))
+    for array, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(array, same)
 
 
 def test_what_is_not_finite_is_not_hidden(device):

@@ -69,7 +69,8 @@ def by_definition(table, edges, has_gaps, n_codes):
 def rows_of(device, X, dtype, rows, batch_size):
     """Batches as dense arrays in main memory."""
     prepared = device.prepare_rows(X, dtype, gather=rows is not None)
-    return [device.to_host(batch).copy() for batch in device.rows(prepared, dtype).batches(rows, batch_size)]
+    order = None if rows is None else device.to_device(rows)
+    return [device.to_host(batch).copy() for batch in device.rows(prepared, dtype).batches(rows, order, batch_size)]
 
 
 @every_dtype

@@ -100,13 +100,14 @@ dropout = cupy.ElementwiseKernel(
 
 # -- normalisation -----------------------------------------------------------------------------------------------------
 
-# Weighted mean and variance in one pass, by merging those of parts (Chan, Golub and LeVeque, 1983).
+# Weighted mean and variance in one pass, by merging those of parts (Chan, Golub and LeVeque, 1983): single numbers, of
+# variance 0, or what the kernel left of tiles of rows.
 moments = cupy.ReductionKernel(
-    "T Z, T weight",
-    "T mean, T variance",
-    "Moments(weight, Z)",
+    "T part_mean, T part_variance, T part_weight",
+    "T mean, T variance, T weight",
+    "Moments(part_weight, part_mean, part_weight * part_variance)",
     "a + b",
-    "mean = a.mean, variance = a.squares / a.weight",
+    "mean = a.mean, variance = a.squares / a.weight, weight = a.weight",
     None,
     "mlp_moments",
     reduce_type="Moments",
@@ -114,12 +115,12 @@ moments = cupy.ReductionKernel(
     struct Moments {
         T weight, mean, squares;
         __device__ Moments() : weight(0), mean(0), squares(0) {}
-        __device__ Moments(T weight, T z) : weight(weight), mean(z), squares(0) {}
         __device__ Moments(T weight, T mean, T squares) : weight(weight), mean(mean), squares(squares) {}
     };
     __device__ Moments operator+(const Moments& a, const Moments& b) {
+        if (b.weight == T(0)) return a;  // and the variance of b is NaN
+        if (a.weight == T(0)) return b;
         const T weight = a.weight + b.weight;
-        if (weight == T(0)) return a;
         const T d = b.mean - a.mean, share = b.weight / weight;
         return Moments(weight, a.mean + share * d, a.squares + b.squares + a.weight * share * d * d);
     }

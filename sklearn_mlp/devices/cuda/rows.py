@@ -101,13 +101,12 @@ class DenseRows:
         self.dtype = np.dtype(dtype)
         self._buffer: Any = None
 
-    def batches(self, rows: npt.NDArray[Any] | None, batch_size: int) -> Iterator[Array]:
+    def batches(self, rows: npt.NDArray[Any] | None, order: Array | None, batch_size: int) -> Iterator[Array]:
         X = self.X
         n_rows, n_features = X.shape
-        order = None
-        if rows is not None:
-            n_rows, order = len(rows), cupy.asarray(rows)[:, np.newaxis]
-        as_they_are = rows is None and X.dtype == self.dtype
+        if order is not None:
+            n_rows, order = len(order), order[:, np.newaxis]
+        as_they_are = order is None and X.dtype == self.dtype
         if not as_they_are and (self._buffer is None or len(self._buffer) < batch_size):
             self._buffer = cupy.empty((batch_size, n_features), self.dtype)
         for start in range(0, n_rows, batch_size):
@@ -139,10 +138,11 @@ class SparseRows:
         self.dtype = np.dtype(dtype)
         self._buffer: Any = None
 
-    def batches(self, rows: npt.NDArray[Any] | None, batch_size: int) -> Iterator[Array]:
+    def batches(self, rows: npt.NDArray[Any] | None, order: Array | None, batch_size: int) -> Iterator[Array]:
         X = self.X
         n_features = X.shape[1]
-        order = cupy.arange(X.shape[0]) if rows is None else cupy.asarray(rows)
+        if order is None:
+            order = cupy.arange(X.shape[0])
         if self._buffer is None or len(self._buffer) < batch_size:
             self._buffer = cupy.empty((batch_size, n_features), self.dtype)
         for start in range(0, len(order), batch_size):
@@ -160,14 +160,14 @@ class StreamedSparseRows:
         self.X = X.tocsr()
         self.dtype = np.dtype(dtype)
 
-    def batches(self, rows: npt.NDArray[Any] | None, batch_size: int) -> Iterator[Array]:
+    def batches(self, rows: npt.NDArray[Any] | None, order: Array | None, batch_size: int) -> Iterator[Array]:
         X = self.X
         n_rows = X.shape[0] if rows is None else len(rows)
         batch_bytes = batch_size * (X.data.nbytes + X.indices.nbytes) // max(1, X.shape[0])
         chunk = batch_size * max(1, CHUNK_BYTES // max(1, batch_bytes))
         for start in range(0, n_rows, chunk):
             index = slice(start, start + chunk) if rows is None else rows[start : start + chunk]
-            yield from SparseRows(_copy_csr(X[index], self.dtype), self.dtype).batches(None, batch_size)
+            yield from SparseRows(_copy_csr(X[index], self.dtype), self.dtype).batches(None, None, batch_size)
 
 
 class _Slot:
@@ -194,7 +194,7 @@ class StreamedRows:
         self._slots: list[_Slot] = []
         self._buffer: Any = None
 
-    def batches(self, rows: npt.NDArray[Any] | None, batch_size: int) -> Iterator[Array]:
+    def batches(self, rows: npt.NDArray[Any] | None, order: Array | None, batch_size: int) -> Iterator[Array]:
         n_rows, n_features = self.X.shape
         if rows is not None:
             n_rows = len(rows)

@@ -9,10 +9,12 @@ every name and parameter too. Its rules:
 - `dot(out=)` wants the precision and C order that CuPy wants, and refuses the operands that CuPy would silently copy.
 - The code of an `ElementwiseKernel` or `ReductionKernel` is compiled by the C++ compiler and run, elements last to
   first and sums in several parts, since on a GPU nothing is first. T, S, ... must be one precision each.
-- An array is used on its own device only. Memory is limited, and counted until an array is gone.
+- An array is used on its own device only, and each thread has a current device of its own. Memory is limited, and
+  counted until an array is gone.
 - Copies from pinned memory happen as late as an event allows, and pinned memory is read-only until the host has
   waited for the copy; two streams that use one array without an event between them are an error.
-- `cupy.cuda.counts` counts launches, copies each way and waits.
+- `cupy.cuda.counts` counts launches, copies each way, waits, and the allocations and frees that reach the driver: what
+  an array leaves is kept in a pool. Pinned memory takes a power of two.
 """
 
 import operator
@@ -133,7 +135,7 @@ class ndarray:
     def sum(self, axis=None, dtype=None, out=None):
         if out is None:
             return _new(self._array.sum(axis=axis, dtype=dtype), self)
-        assert (out.shape, out.dtype) == (np.delete(self.shape, axis), self.dtype)
+        assert (out.shape, out.dtype) == (self.shape[:axis] + self.shape[axis + 1 :], self.dtype)
         cuda.launch(self, out)
         self._array.sum(axis=axis, out=out._array)
         return out
@@ -141,6 +143,7 @@ class ndarray:
     def dot(self, b, out=None):
         if out is None:
             assert self.ndim == b.ndim == 1
+            cuda.launch(self, b)  # the sums of parts, and below their sum
             return _new(np.dot(self._array, b._array), self, b)
         for operand in (self, b):
             assert operand.flags.c_contiguous or operand.flags.f_contiguous, "CuPy would copy the operand"

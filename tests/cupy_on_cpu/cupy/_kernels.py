@@ -136,7 +136,7 @@ class _Kernel:
                 if p in params:
                     declare = "const auto" if p.is_input else "auto&"
                     lines.append(f"{declare} {p.name} = {indexer}.of(_raw_{p.name}, strides + {offset});")
-                offset += 1 if self._reduces and not p.is_input else n_dims
+                offset += n_dims - (self._reduces and not p.is_input)
         return " ".join(lines)
 
 
@@ -195,14 +195,14 @@ class ReductionKernel(_Kernel):
 
     def __call__(self, *args, axis):
         shape = np.broadcast_shapes(*(np.shape(getattr(arg, "_array", arg)) for arg in args[: self.n_in]))
-        assert len(shape) == 2, self.name
-        n_out = shape[1 - axis]
+        out_shape = shape[:axis] + shape[axis + 1 :]
         if len(args) == self.n_in:
             (out,) = self.params[self.n_in :]
-            args = (*args, cupy.empty(n_out, out.type))
+            args = (*args, cupy.empty(out_shape, out.type))
         self._record(args, None, axis)
         inputs, outputs = list(args[: self.n_in]), list(args[self.n_in :])
-        if axis == 1:
+        if axis > 0:
+            assert len(shape) == 2, self.name
             assert not any(p.raw for p in self.params), "CuPy cannot reduce along the last axis with raw parameters"
             inputs = [
                 cupy.ndarray(np.broadcast_to(arg._array, shape).T, arg._memory)
@@ -211,31 +211,32 @@ class ReductionKernel(_Kernel):
                 for arg in inputs
             ]
             shape = shape[::-1]
-        assert outputs[0].shape == (n_out,)
         args = inputs + outputs
         shapes = [
-            None if p.raw or not isinstance(arg, cupy.ndarray) else shape if p.is_input else (n_out,)
+            None if p.raw or not isinstance(arg, cupy.ndarray) else shape if p.is_input else out_shape
             for p, arg in zip(self.params, args, strict=True)
         ]
+        for p, arg in zip(self.params[self.n_in :], outputs, strict=True):
+            assert p.raw or arg.shape == out_shape, f"{self.name}: the shape of {p.name}"
         body = f"""
             #define REDUCE(a, b) ({self.reduce_expr})
             #define POST_MAP(a) ({self.post_map_expr})
             typedef {self.reduce_type} Reduced;
-            Indexer<2> _in_ind(shape);
-            Indexer<1> _out_ind(shape + 1);
-            for (ptrdiff_t _i = shape[1]; _i--;) {{
+            Indexer<{len(shape)}> _in_ind(shape);
+            Indexer<{len(out_shape)}> _out_ind(shape + 1);
+            for (ptrdiff_t _i = _out_ind.size(); _i--;) {{
                 // As many threads as may be, some of which may find nothing to do, and then their sums in pairs.
                 Reduced partial[4] = {{{", ".join(f"Reduced({self.identity})" for _ in range(4))}}};
                 for (ptrdiff_t _J = shape[0]; _J--;) {{
-                    const ptrdiff_t _j = _J * shape[1] + _i;
+                    const ptrdiff_t _j = _J * _out_ind.size() + _i;
                     _in_ind.set(_j);
-                    {self._elements(args, 2, "_in_ind", self.params[: self.n_in])}
+                    {self._elements(args, len(shape), "_in_ind", self.params[: self.n_in])}
                     Reduced _a = static_cast<Reduced>({self.map_expr});
                     partial[_J % 4] = REDUCE(partial[_J % 4], _a);
                 }}
                 for (int k = 2; k; k /= 2) for (int l = 0; l < k; l++) partial[l] = REDUCE(partial[l], partial[l + k]);
                 _out_ind.set(_i);
-                {self._elements(args, 2, "_out_ind", self.params[self.n_in :])}
+                {self._elements(args, len(shape), "_out_ind", self.params[self.n_in :])}
                 POST_MAP(partial[0]);
             }}
         """

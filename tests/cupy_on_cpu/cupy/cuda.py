@@ -1,17 +1,22 @@
 """Devices, memory, streams and events of the stand-in, and its counts."""
 
-from collections import Counter
+import threading
+import weakref
+from collections import Counter, defaultdict
 from types import SimpleNamespace
 
 import numpy as np
 
-counts = Counter()  # launches, waits, copies to_device and to_host, bytes_to_device, bytes_to_host
+# launches, waits, copies to_device and to_host, bytes_to_device, bytes_to_host, and calls of the driver for memory:
+# allocations and frees, pinned_allocations and pinned_frees
+counts = Counter()
 # What is the stand-in's and not CuPy's.
 # fmt: off
 OWN = {
-    "CUDARuntimeError", "Counter", "Memory", "OWN", "OutOfMemoryError", "Pinned", "Pool", "Runtime",
-    "SimpleNamespace", "cached", "calls", "copy", "counts", "driver", "error", "happen", "launch", "n_devices", "np",
-    "pending", "send", "sending", "pinned_pool", "pool", "seen", "tick", "total", "use", "used", "wait",
+    "CUDARuntimeError", "Counter", "Memory", "OWN", "OutOfMemoryError", "Pinned", "PinnedPool", "Pool", "Runtime",
+    "SimpleNamespace", "calls", "copy", "counts", "defaultdict", "driver", "error", "give_back", "happen", "launch",
+    "n_devices", "np", "pending", "pinned_pool", "pool", "prefix", "rounded", "seen", "send", "sending", "take",
+    "threading", "tick", "use", "wait", "weakref",
 }
 # fmt: on
 calls = None  # or a list, to which every call of a kernel is added
@@ -29,7 +34,16 @@ class OutOfMemoryError(MemoryError):
 
 
 memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
-_current = [0]
+
+
+class _Current(threading.local):
+    """The devices that a thread has entered; a new thread begins with the first, whatever the others have."""
+
+    def __init__(self):
+        self.devices = [0]
+
+
+_current = _Current()
 
 
 class Runtime:
@@ -46,7 +60,7 @@ class Runtime:
         return self.n_devices
 
     def getDevice(self):
-        return _current[-1]
+        return _current.devices[-1]
 
     def driverGetVersion(self):
         return self.driver
@@ -60,33 +74,64 @@ runtime = Runtime()
 
 class Device:
     def __init__(self, device=None):
-        self.id = _current[-1] if device is None else device
+        self.id = runtime.getDevice() if device is None else device
 
     def __repr__(self):
         return f"<CUDA Device {self.id}>"
 
     def __enter__(self):
-        _current.append(self.id)
+        _current.devices.append(self.id)
 
     def __exit__(self, *args):
-        _current.pop()
+        _current.devices.pop()
 
     @property
     def mem_info(self):
-        return pool.total - pool.used[self.id] - pool.cached[self.id], pool.total
+        with self:
+            return pool.total - pool.used_bytes() - pool.free_bytes(), pool.total
 
 
 class Pool:
-    """The memory of each device; what an array leaves stays in the pool until `free_all_blocks`."""
+    """The memory of each device. A block that an array leaves is for the next one of the same size, in steps of 512
+    bytes; CuPy's pool splits and merges blocks too, so it asks the driver no more often.
+    """
+
+    prefix = ""
 
     def __init__(self):
-        self.total, self.used, self.cached = 2**30, Counter(), Counter()
+        self.total, self.used, self.free = 2**30, Counter(), defaultdict(Counter)
+        self.lock = threading.RLock()
+
+    @staticmethod
+    def rounded(n_bytes):
+        return -(-n_bytes // 512) * 512
+
+    def take(self, n_bytes):
+        """A block: its device and size."""
+        size, device = self.rounded(n_bytes), runtime.getDevice()
+        with self.lock:
+            if self.free[device][size]:
+                self.free[device][size] -= 1
+            elif size:
+                if self.used_bytes() + self.free_bytes() + size > self.total:
+                    self.free_all_blocks()
+                if self.used_bytes() + size > self.total:
+                    raise OutOfMemoryError(f"Out of memory allocating {size:,} bytes")
+                counts[f"{self.prefix}allocations"] += 1
+            self.used[device] += size
+        return device, size
+
+    def give_back(self, device, size):
+        with self.lock:
+            self.used[device] -= size
+            if size:
+                self.free[device][size] += 1
 
     def free_bytes(self):
-        return self.cached[_current[-1]]
+        return sum(size * n for size, n in self.free[runtime.getDevice()].items())
 
     def used_bytes(self):
-        return self.used[_current[-1]]
+        return self.used[runtime.getDevice()]
 
     def get_limit(self):
         return self.total
@@ -95,26 +140,30 @@ class Pool:
         self.total = size
 
     def free_all_blocks(self):
-        self.cached[_current[-1]] = 0
+        counts[f"{self.prefix}frees"] += self.free.pop(runtime.getDevice(), Counter()).total()
 
 
-pool, pinned_pool = Pool(), Pool()
+class PinnedPool(Pool):
+    prefix = "pinned_"
+
+    @staticmethod
+    def rounded(n_bytes):
+        return 2 ** max(9, (n_bytes - 1).bit_length())
+
+
+pool, pinned_pool = Pool(), PinnedPool()
 
 
 class Memory:
     """The memory of an array and of its views."""
 
-    def __init__(self, n_bytes):
-        self.n_bytes, self.device, self.uses = 0, _current[-1], {}
-        if pool.used_bytes() + n_bytes > pool.total:
-            raise OutOfMemoryError(f"Out of memory allocating {n_bytes:,} bytes")
-        self.n_bytes = n_bytes
-        pool.used[self.device] += n_bytes
-        pool.cached[self.device] = max(0, pool.free_bytes() - n_bytes)
+    def __init__(self, n_bytes, pool=pool):
+        self.uses, self.pool, self.block = {}, pool, (0, 0)
+        self.block = pool.take(n_bytes)
+        self.device = self.block[0]
 
     def __del__(self):
-        pool.used[self.device] -= self.n_bytes
-        pool.cached[self.device] += self.n_bytes
+        self.pool.give_back(*self.block)
 
 
 class Pinned(np.ndarray):
@@ -132,7 +181,7 @@ class Stream:
         self.pending.append(lambda: np.copyto(target, source))
         owner = source if source.base is None else source.base
         owner.flags.writeable = False
-        self.sending.append((self.tick, owner))
+        self.sending.append((self.tick, weakref.ref(owner)))
 
     def wait_event(self, event):
         event.happen()
@@ -154,8 +203,9 @@ class Event:
     def synchronize(self):
         if self.stream is not None:
             counts["waits"] += 1
-            for tick, array in self.stream.sending:
-                array.flags.writeable |= tick <= self.seen[self.stream]
+            for tick, owner in self.stream.sending:
+                if (array := owner()) is not None:
+                    array.flags.writeable |= tick <= self.seen[self.stream]
         self.happen()
         _merge(_host, self.seen)
 
@@ -189,8 +239,8 @@ def use(*operands, stream=None):
     stream = stream or _null
     stream.tick += 1
     for memory_ in {operand._memory for operand in operands if hasattr(operand, "_memory")}:
-        if memory_.device != _current[-1]:
-            raise ValueError(f"The array is on device {memory_.device}, the current device is {_current[-1]}.")
+        if memory_.device != runtime.getDevice():
+            raise ValueError(f"The array is on device {memory_.device}, the current one is {runtime.getDevice()}.")
         for other, tick in memory_.uses.items():
             if other is not stream and max(stream.seen.get(other, 0), _host.get(other, 0)) < tick:
                 raise RuntimeError("Two streams use an array, and nothing says which is first.")
