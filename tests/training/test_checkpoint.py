@@ -1049,8 +1049,8 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path):
 @posix
 @pytest.mark.slow
 @pytest.mark.parametrize("part", [1, 2])  # for two workers
-def test_processes_that_are_killed_50_times_lose_nothing(part, tmp_path):
-    kill_and_resume(25, tmp_path)
+def test_processes_that_are_killed_20_times_lose_nothing(part, tmp_path):
+    kill_and_resume(10, tmp_path)
 
 
 # -- several processes on one path -------------------------------------------------------------------------------------
