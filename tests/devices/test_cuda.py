@@ -180,7 +180,8 @@ def test_an_epoch_waits_once(solver, cupy):
 
 
 @pytest.mark.parametrize("error", [False, True])
-def test_memory_is_given_back(error, cupy):
+def test_memory_is_given_back(error, cupy, monkeypatch):
+    monkeypatch.setattr(sys.modules["sklearn_mlp.devices.cuda"], "RELEASED_BYTES", 0)
     gc.collect()
     before = cupy.cuda.pool.used_bytes()
     for params in ({}, {"early_stopping": True}, {"solver": "lbfgs"}):
@@ -198,6 +199,17 @@ def test_memory_is_given_back(error, cupy):
     if not error:
         model.predict(X)
         assert cupy.cuda.pool.used_bytes() == before
+
+
+def test_little_memory_and_that_of_partial_fit_stay_in_the_pool(cupy, monkeypatch):
+    model = MLPClassifier(**SMALL, device="cuda").fit(X, CODES)
+    cached = cupy.cuda.pool.free_bytes()
+    assert cached > 0
+    monkeypatch.setattr(sys.modules["sklearn_mlp.devices.cuda"], "RELEASED_BYTES", cached)
+    model.partial_fit(X, CODES)
+    assert cupy.cuda.pool.free_bytes() >= cached
+    model.fit(X, CODES)
+    assert cupy.cuda.pool.free_bytes() == 0
 
 
 # -- any parameters ----------------------------------------------------------------------------------------------------

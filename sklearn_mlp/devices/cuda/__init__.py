@@ -21,6 +21,10 @@ from sklearn_mlp.devices.cuda import kernels, rows
 
 Array = Any
 
+# `release` leaves less than this to CuPy's pools: the next fit would allocate it again, and each allocation by the
+# driver waits for the device.
+RELEASED_BYTES = 2**28
+
 
 def _call_loss(
     kernel: Any, arrays: tuple[Any, ...], weight: Array, scale: float, share: float, Z: Array, loss: Array
@@ -60,8 +64,10 @@ class CUDA:
 
     @staticmethod
     def release() -> None:
-        cupy.get_default_memory_pool().free_all_blocks()
-        cupy.get_default_pinned_memory_pool().free_all_blocks()
+        pool = cupy.get_default_memory_pool()
+        if pool.free_bytes() >= RELEASED_BYTES:
+            pool.free_all_blocks()
+            cupy.get_default_pinned_memory_pool().free_all_blocks()
 
     # -- arrays ------------------------------------------------------------------------------------------------------
 
