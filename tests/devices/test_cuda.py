@@ -306,6 +306,36 @@ def test_an_X_that_fits_is_placed_once(cupy):
     assert n_bytes[1] - n_bytes[0] < 0.1 * wide.nbytes  # the order of the rows
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_no_large_array_is_copied_as_a_whole(sparse, cupy, monkeypatch):
+    from sklearn_mlp.devices.cuda import rows
+
+    asarray, sizes = cupy.asarray, []
+
+    def recorded(a, *args, **kwargs):
+        sizes.append(a.nbytes if isinstance(a, np.ndarray) else 0)
+        return asarray(a, *args, **kwargs)
+
+    y, weight = np.c_[TARGET, -TARGET], np.linspace(0, 2, 90, dtype=">f8")
+    params = {"shuffle": False, "hidden_layer_sizes": (2,)}
+    expected = MLPRegressor(**SMALL | params).fit(X, y, weight)
+    monkeypatch.setattr(cupy, "asarray", recorded)
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 500)
+    data = csr_array(X) if sparse else X
+    assert_same_model(MLPRegressor(**SMALL | params, device="cuda").fit(data, y, weight), expected)
+    assert 0 < max(sizes) <= 500
+
+
+def test_indices_of_64_bits_are_not_cast(cupy):
+    from sklearn_mlp.devices.cuda import rows
+
+    data = csr_array(np.where(X > 0, X, 0))
+    data.indices, data.indptr = data.indices.astype(np.int64), data.indptr.astype(np.int64)
+    on_device = rows.prepare_rows(data, np.float64)
+    assert on_device.indices.dtype == on_device.indptr.dtype == np.int64
+    assert_same_model(*on_both(MLPClassifier, data, CODES))
+
+
 def test_small_numbers_travel_as_they_are(cupy):
     cupy.cuda.counts.clear()
     images = rng.integers(0, 255, (90, 500), dtype=np.uint8)

@@ -85,6 +85,8 @@ class CUDA:
             return array.tocsr()
         if not isinstance(array, np.ndarray) and not hasattr(array, "__cuda_array_interface__"):
             return cupy.from_dlpack(array)
+        if isinstance(array, np.ndarray) and array.nbytes > rows.CHUNK_BYTES:
+            return rows.copy(array, array.dtype.newbyteorder("="))
         return cupy.asarray(array, order="C")
 
     @staticmethod

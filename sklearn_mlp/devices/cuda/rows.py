@@ -38,7 +38,7 @@ def prepare_rows(X: Any, dtype: npt.DTypeLike) -> Any:
     if n_bytes > X_SHARE * free:
         return X
     try:
-        return _copy_csr(X, dtype) if issparse(X) else _copy_dense(X, _stored_dtype(X.dtype, dtype))
+        return _copy_csr(X, dtype) if issparse(X) else copy(X, _stored_dtype(X.dtype, dtype))
     except cupy.cuda.memory.OutOfMemoryError:
         return X
 
@@ -75,13 +75,16 @@ def _stored_dtype(dtype: npt.DTypeLike, training: npt.DTypeLike) -> np.dtype[Any
     return own if own.itemsize < training.itemsize and own != np.float16 else training
 
 
-def _copy_dense(X: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
-    """X on the device, cast chunk by chunk, so that the host does not store it twice."""
-    copied = cupy.empty(X.shape, dtype)
-    n_rows = max(1, CHUNK_BYTES // (X.shape[1] * dtype.itemsize))
-    for start in range(0, X.shape[0], n_rows):
+def copy(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> Array:
+    """`array` on the device, cast and copied chunk by chunk.
+
+    As a whole, it would be on the host twice more: cast, and in memory that CuPy pins, rounded up to a power of two.
+    """
+    copied = cupy.empty(array.shape, dtype)
+    n_rows = max(1, CHUNK_BYTES * len(array) // max(1, copied.nbytes))
+    for start in range(0, len(array), n_rows):
         rows = slice(start, start + n_rows)
-        copied[rows].set(np.ascontiguousarray(X[rows], dtype=dtype))
+        copied[rows].set(np.ascontiguousarray(array[rows], dtype=copied.dtype))
     return copied
 
 
@@ -89,8 +92,8 @@ def _copy_csr(X: Any, dtype: npt.DTypeLike) -> Any:
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
-    arrays = X.data.astype(dtype, copy=False), X.indices, X.indptr
-    return cupyx.scipy.sparse.csr_matrix(tuple(cupy.asarray(array) for array in arrays), shape=X.shape)
+    arrays = copy(X.data, dtype), copy(X.indices, X.indices.dtype), copy(X.indptr, X.indptr.dtype)
+    return cupyx.scipy.sparse.csr_matrix(arrays, shape=X.shape)
 
 
 class DenseRows:
