@@ -354,6 +354,35 @@ def test_too_little_memory_for_X_streams_it(cupy, monkeypatch):
     assert_same_model(a, b)
 
 
+@pytest.mark.parametrize(("total", "fits"), [(20_000_000, True), (13_000_000, False)])
+def test_a_pool_that_is_not_cupys(total, fits, cupy, monkeypatch):
+    """As RMM's: it has all memory of the device, and raises a MemoryError of its own where that is not enough."""
+    from sklearn_mlp.devices.cuda import rows
+
+    class Block:
+        used = 0
+
+        def __init__(self, size):
+            if Block.used + size > total:
+                raise MemoryError("std::bad_alloc: out_of_memory: maximum pool size exceeded")
+            self.size = size
+            Block.used += size
+
+        def __del__(self):
+            Block.used -= getattr(self, "size", 0)
+
+    wide = rng.standard_normal((90, 10_000))  # 7.2 MB
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 500_000)
+    monkeypatch.setattr(cupy.cuda.Device, "mem_info", (0, 2**30))
+    cupy.cuda.set_allocator(Block)
+    try:
+        assert isinstance(rows.prepare_rows(wide, np.float64), cupy.ndarray) is fits
+        assert Block.used == 0
+        assert_same_model(*on_both(MLPClassifier, wide, CODES, batch_size=4))
+    finally:
+        cupy.cuda.set_allocator(cupy.get_default_memory_pool().malloc)
+
+
 @pytest.mark.parametrize("method", ["fit", "predict"])
 def test_too_little_memory_for_the_network(method, cupy, monkeypatch):
     model = MLPClassifier(**{**SMALL, "hidden_layer_sizes": (300, 300)}, device="cuda").fit(X, CODES)

@@ -17,7 +17,8 @@ from sklearn_mlp.devices.rows import gather
 
 Array = Any
 
-# X is copied to the device if it takes at most this share of the free memory there.
+# X is copied to the device if it takes at most this share of the free memory there: the network and its batches, and
+# other processes, need some, too.
 X_SHARE = 0.5
 # Otherwise it is streamed in chunks of about this many bytes, two of which are on the device at a time.
 CHUNK_BYTES = 2**26
@@ -34,13 +35,25 @@ def prepare_rows(X: Any, dtype: npt.DTypeLike) -> Any:
         n_bytes = X.nnz * (np.dtype(dtype).itemsize + X.indices.itemsize) + X.indptr.nbytes
     else:
         n_bytes = X.size * _stored_dtype(X.dtype, dtype).itemsize
-    free = cupy.cuda.Device().mem_info[0] + cupy.get_default_memory_pool().free_bytes()
-    if n_bytes > X_SHARE * free:
+    if not _leaves_room(n_bytes):
         return X
     try:
         return _copy_csr(X, dtype) if issparse(X) else copy(X, _stored_dtype(X.dtype, dtype))
-    except cupy.cuda.memory.OutOfMemoryError:
+    except MemoryError:
         return X
+
+
+def _leaves_room(n_bytes: int) -> bool:
+    """Whether an array of so many bytes takes at most `X_SHARE` of the free memory of the device."""
+    pool = cupy.get_default_memory_pool()
+    if cupy.cuda.get_allocator() == pool.malloc:
+        return n_bytes <= X_SHARE * (cupy.cuda.Device().mem_info[0] + pool.free_bytes())
+    # Another allocator, such as RMM's, has taken memory from the driver, and does not say how much of that is free.
+    try:
+        cupy.empty(int(n_bytes / X_SHARE), np.uint8)
+    except MemoryError:
+        return False
+    return True
 
 
 def reader(X: Any, dtype: npt.DTypeLike) -> Any:

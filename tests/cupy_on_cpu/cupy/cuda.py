@@ -82,6 +82,12 @@ class Pool:
     def __init__(self):
         self.total, self.used, self.cached = 2**30, Counter(), Counter()
 
+    def malloc(self, size):
+        if self.used_bytes() + size > self.total:
+            raise OutOfMemoryError(f"Out of memory allocating {size:,} bytes")
+        self.used[_current[-1]] += size
+        self.cached[_current[-1]] = max(0, self.free_bytes() - size)
+
     def free_bytes(self):
         return self.cached[_current[-1]]
 
@@ -101,16 +107,25 @@ class Pool:
 pool, pinned_pool = Pool(), Pool()
 
 
+_allocator = [pool.malloc]
+
+
+def get_allocator():
+    return _allocator[-1]
+
+
+def set_allocator(allocator):
+    _allocator[-1] = allocator
+
+
 class Memory:
     """The memory of an array and of its views."""
 
     def __init__(self, n_bytes):
         self.n_bytes, self.device, self.uses = 0, _current[-1], {}
-        if pool.used_bytes() + n_bytes > pool.total:
-            raise OutOfMemoryError(f"Out of memory allocating {n_bytes:,} bytes")
-        self.n_bytes = n_bytes
-        pool.used[self.device] += n_bytes
-        pool.cached[self.device] = max(0, pool.free_bytes() - n_bytes)
+        self.block = get_allocator()(n_bytes)  # None is the pool's
+        if self.block is None:
+            self.n_bytes = n_bytes
 
     def __del__(self):
         pool.used[self.device] -= self.n_bytes
