@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.datasets import load_digits
 
-from sklearn_mlp import MLPClassifier, MLPRegressor
+from sklearn_mlp import MLPClassifier, MLPRegressor, devices
 from sklearn_mlp.core.activations import ACTIVATIONS
 
 STAND_IN = Path(__file__).parents[1] / "cupy_on_cpu"
@@ -92,6 +92,82 @@ def test_without_a_device(driver, error, message, cupy):
     with pytest.raises(RuntimeError, match=message):
         model.fit(X, CODES)
     assert model.set_params(device="auto").fit(X, CODES).device_ == "cpu"
+
+
+@pytest.fixture
+def untried(cupy):
+    """The device as in a new process."""
+    once = sys.modules["sklearn_mlp.devices.cuda"]._fault, devices._warn
+    for cached in once:
+        cached.cache_clear()
+    yield
+    for cached in once:
+        cached.cache_clear()
+
+
+def fail_with(error):
+    def dot(*args):
+        raise error
+
+    return dot
+
+
+def test_a_device_without_cublas(cupy, untried, monkeypatch):
+    missing = ImportError("libcublasLt.so.12: cannot open shared object file")
+    monkeypatch.setattr(cupy.ndarray, "dot", fail_with(missing))
+    model = MLPClassifier(**SMALL, device="cuda")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"cannot compute on it: ImportError: libcublasLt.*sklearn_mlp\[cuda12"):
+            model.fit(X, CODES)
+    with pytest.warns(RuntimeWarning, match=r"^device='auto' uses the CPU. CuPy .* has found .* libcublasLt") as found:
+        model.set_params(device="auto").fit(X, CODES).fit(X, CODES)
+    assert model.device_ == "cpu"
+    assert sum("device='auto'" in str(warning.message) for warning in found) == 1
+
+
+def test_a_device_that_another_process_has_may_be_free_later(cupy, untried):
+    model = MLPClassifier(**SMALL, device="cuda")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cupy.ndarray, "dot", fail_with(cupy.cuda.runtime.CUDARuntimeError("cudaErrorDevicesUnavailable")))
+        with pytest.raises(RuntimeError, match=r"reports on 'cuda:0': cudaErrorDevicesUnavailable.*nvidia-smi"):
+            model.fit(X, CODES)
+    assert model.fit(X, CODES).device_ == "cuda:0"
+
+
+def test_a_device_is_tried_once(cupy, untried):
+    counts, launches = cupy.cuda.counts, []
+    for _ in range(3):
+        devices.resolve_device("cuda:1")
+        launches.append(counts["launches"])
+    assert 0 < launches[0] == launches[2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_the_child_of_a_fork_is_told_so(cupy):
+    script = """
+    import os, warnings
+    import numpy as np
+    from sklearn_mlp import MLPClassifier
+
+    X, y = np.eye(4), np.arange(4)
+    model = MLPClassifier(max_iter=2, tol=1e3, device="cuda").fit(X, y)
+    if os.fork():
+        assert os.wait()[1] == 0
+        assert model.fit(X, y).device_ == "cuda:0"
+    else:
+        try:
+            model.fit(X, y)
+        except RuntimeError as error:
+            assert "forked" in str(error) and "multiprocessing.set_start_method('spawn')" in str(error)
+        else:
+            raise AssertionError
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            assert model.set_params(device="auto").fit(X, y).device_ == "cpu"
+        assert "device='auto' uses the CPU. This process was forked" in str(found[0].message)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, check=True)
 
 
 def test_a_number_too_high(cupy):

@@ -7,6 +7,7 @@ A step should not wait for the device and should launch few kernels: each launch
 dominate in small networks. So each kernel does as much as possible with an array, and losses are summed on the device.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,12 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sklearn_mlp.devices.cuda import kernels, rows
+from sklearn_mlp.devices.protocol import DeviceError
 
 Array = Any
 
 # `release` leaves less than this to CuPy's pools: the next fit would allocate it again, and each allocation by the
 # driver waits for the device.
 RELEASED_BYTES = 2**28
+
+# The process that has found a device; in its forks, where CUDA does not work, this is still the number of the parent.
+_users: set[int] = set()
 
 
 def _call_loss(
@@ -322,12 +327,20 @@ def find_device(index: int | None) -> CUDA:
 
     Raises
     ------
+    DeviceError
+        If the device does not compute, or this process was forked from one that has used CUDA.
     RuntimeError
         If there is no driver, or no device.
     ValueError
         If there are devices, but none of that number.
     """
     runtime = cupy.cuda.runtime
+    if _users and os.getpid() not in _users:
+        raise DeviceError(
+            "This process was forked from one that had used CUDA, which does not work in the child of a fork. Start "
+            "processes by spawn: multiprocessing.set_start_method('spawn'), or joblib, as n_jobs does; or use "
+            "device='cpu' in them."
+        )
     found = f"CuPy {cupy.__version__} is installed"
     try:
         n_devices = runtime.getDeviceCount()
@@ -352,9 +365,43 @@ def find_device(index: int | None) -> CUDA:
     if index >= n_devices:
         names = ", ".join(f"'cuda:{i}'" for i in range(n_devices))
         raise ValueError(f"device='cuda:{index}' does not exist: the CUDA devices here are {names}.")
-    return _device(index)
+    _users.add(os.getpid())
+    device = _device(index)
+    try:
+        fault = _fault(device)
+    except runtime.CUDARuntimeError as error:
+        raise DeviceError(
+            f"CUDA reports on {device.name!r}: {error}. `nvidia-smi` shows the processes that use the device; wait for "
+            "them, or use device='cpu'."
+        ) from error
+    if fault is not None:
+        raise DeviceError(
+            f"CuPy {cupy.__version__} has found the device {device.name!r}, but cannot compute on it: {fault}. "
+            f"`pip install 'sklearn_mlp[cuda{runtime.runtimeGetVersion() // 1000}]'` installs the libraries that CuPy "
+            "needs; or use device='cpu'."
+        )
+    return device
 
 
 @cache
 def _device(index: int) -> CUDA:
     return CUDA(index)
+
+
+@cache
+def _fault(device: CUDA) -> str | None:
+    """What fails in a product and a kernel: CuPy loads their libraries and the compiler when it first needs them.
+
+    Errors of CUDA are raised, and thus not cached: a device that another process uses may be free at the next call.
+    """
+    with device.active():
+        try:
+            A, b, Z = (device.zeros(shape, np.float32) for shape in ((2, 2), (2,), (2, 2)))
+            device.matmul(A, A, out=Z)
+            kernels.relu(b, Z)
+            device.to_host(Z)
+        except (MemoryError, cupy.cuda.runtime.CUDARuntimeError):
+            raise
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    return None
