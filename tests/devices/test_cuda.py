@@ -560,21 +560,47 @@ def test_partial_fit_of_cupy_arrays(cupy):
 class Foreign:
     """An array of another library."""
 
-    def __init__(self, array, protocol):
+    def __init__(self, array, protocol, device=0):
         self.array = array
-        if protocol == "interface":
+        if "interface" in protocol:
             self.__cuda_array_interface__ = {**array.__array_interface__, "version": 3}
-        else:
-            self.__dlpack__ = lambda: array
-            self.__dlpack_device__ = lambda: (2, 0)
+        if "dlpack" in protocol:
+            self.__dlpack__ = lambda stream: array
+            self.__dlpack_device__ = lambda: (2, device)
 
 
-@pytest.mark.parametrize("protocol", ["interface", "dlpack"])
-def test_arrays_of_other_libraries(protocol, cupy):
-    model = MLPClassifier(**SMALL, device="cuda").fit(Foreign(X, protocol), Foreign(CODES, protocol))
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("protocol", "device"), [("interface", 0), ("dlpack", 0), ("dlpack", 1)])
+def test_arrays_of_other_libraries(protocol, device, order, cupy):
+    data, labels = Foreign(np.array(X, order=order), protocol, device), Foreign(CODES, protocol, device)
+    model = MLPClassifier(**SMALL, device="cuda").fit(data, labels)
     assert_same_model(model, MLPClassifier(**SMALL).fit(X, CODES))
-    assert type(model.predict(Foreign(X, protocol))) is cupy.ndarray
-    assert model.score(Foreign(X, protocol), Foreign(CODES, protocol)) == model.score(X, CODES)
+    predicted = model.predict(data)
+    assert type(predicted) is cupy.ndarray
+    assert predicted.device.id == 0
+    assert model.score(data, labels) == model.score(X, CODES)
+
+
+def test_dlpack_comes_before_the_interface(cupy):
+    """PyTorch has both, and makes the stream of the consumer wait with the former only."""
+    data = Foreign(X, "dlpack and interface")
+    data.__cuda_array_interface__ = None
+    model = MLPClassifier(**SMALL, device="cuda").fit(data, CODES)
+    assert_same_model(model, MLPClassifier(**SMALL).fit(X, CODES))
+
+
+@pytest.mark.parametrize("form", ["C", "F", "csr"])
+def test_cupy_arrays_of_another_device_are_copied(form, cupy):
+    from cupyx.scipy.sparse import csr_matrix as gpu_csr
+
+    with cupy.cuda.Device(1):
+        weight, labels, matrix = cupy.asarray(np.linspace(0, 2, 90)), cupy.asarray(CODES), csr_matrix(X)
+        parts = tuple(cupy.asarray(part) for part in (matrix.data, matrix.indices, matrix.indptr))
+        data = gpu_csr(parts, shape=X.shape) if form == "csr" else cupy.ndarray(np.array(X, order=form))
+    model = MLPClassifier(**SMALL, device="cuda:0").fit(data, labels, weight)
+    assert_same_model(model, MLPClassifier(**SMALL).fit(X, CODES, np.linspace(0, 2, 90)))
+    assert model.predict_proba(data).device.id == 0
+    assert model.score(data, labels) == model.score(X, CODES)
 
 
 def test_cupy_arrays_on_the_cpu_are_an_error(cupy):

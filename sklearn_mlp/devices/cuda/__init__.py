@@ -87,12 +87,13 @@ class CUDA:
     @staticmethod
     def to_device(array: Any) -> Any:
         if cupyx.scipy.sparse.issparse(array):
-            return array.tocsr()
-        if not isinstance(array, np.ndarray) and not hasattr(array, "__cuda_array_interface__"):
-            return cupy.from_dlpack(array)
+            return _csr_on_device(array)
         if isinstance(array, np.ndarray) and array.nbytes > rows.CHUNK_BYTES:
             return rows.copy(array, array.dtype.newbyteorder("="))
-        return cupy.asarray(array, order="C")
+        if not isinstance(array, np.ndarray | cupy.ndarray) and hasattr(array, "__dlpack_device__"):
+            # Not the CUDA array interface, for which PyTorch and others do not wait for their streams.
+            array = cupy.from_dlpack(array)
+        return cupy.asarray(array, order="C")  # copies from other devices
 
     @staticmethod
     def to_device_copy(array: Any) -> Array:
@@ -277,6 +278,16 @@ class CUDA:
             grad, rate, beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon, l2, 1 - decay, penalty, n_weights, n,
             theta, m, v, loss, size=min(n, kernels.WORKERS),
         )  # fmt: skip
+
+
+def _csr_on_device(X: Any) -> Any:
+    """A matrix of CuPy in the format CSR and on the current device."""
+    with X.data.device:
+        X = X.tocsr()
+    if X.data.device.id == cupy.cuda.runtime.getDevice():
+        return X
+    arrays = tuple(cupy.asarray(array) for array in (X.data, X.indices, X.indptr))
+    return cupyx.scipy.sparse.csr_matrix(arrays, shape=X.shape)
 
 
 def _activation(kernel: Any) -> Any:
