@@ -112,14 +112,21 @@ def fail_with(error):
     return dot
 
 
-def test_a_device_without_cublas(cupy, untried, monkeypatch):
-    missing = ImportError("libcublasLt.so.12: cannot open shared object file")
-    monkeypatch.setattr(cupy.ndarray, "dot", fail_with(missing))
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ImportError("libcublasLt.so.12: cannot open"), r"ImportError: libcublasLt.*sklearn_mlp\[cuda12\]'` installs"),
+        (PermissionError(13, "Permission denied", "/.cupy"), r"Permission denied: '/.cupy'. Set .* CUPY_CACHE_DIR"),
+    ],
+    ids=["no cuBLAS", "no cache"],
+)
+def test_a_device_that_does_not_compute(error, message, cupy, untried, monkeypatch):
+    monkeypatch.setattr(cupy.ndarray, "dot", fail_with(error))
     model = MLPClassifier(**SMALL, device="cuda")
     for _ in range(2):
-        with pytest.raises(RuntimeError, match=r"cannot compute on it: ImportError: libcublasLt.*sklearn_mlp\[cuda12"):
+        with pytest.raises(RuntimeError, match=f"found the device 'cuda:0', but cannot compute on it: .*{message}"):
             model.fit(X, CODES)
-    with pytest.warns(RuntimeWarning, match=r"^device='auto' uses the CPU. CuPy .* has found .* libcublasLt") as found:
+    with pytest.warns(RuntimeWarning, match=f"^device='auto' uses the CPU. CuPy .* has found .*{message}") as found:
         model.set_params(device="auto").fit(X, CODES).fit(X, CODES)
     assert model.device_ == "cpu"
     assert sum("device='auto'" in str(warning.message) for warning in found) == 1
@@ -771,6 +778,24 @@ def test_the_example_runs():
     run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "CuPy arrays in, CuPy arrays out" in run.stdout
+
+
+def test_the_benchmark_runs():
+    """With `fit` and the products alone: neither PyTorch nor JAX finds a GPU here."""
+    script = """
+    import gpu
+
+    gpu.WORKLOADS = [gpu.Workload(64, 6, (5, 4), 3, 32, 1)]
+    gpu.main(2, True)
+    """
+    folder = Path(__file__).parents[2] / "benchmarks"
+    environment = {**os.environ, "PYTHONPATH": f"{STAND_IN}{os.pathsep}{folder}"}
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    header, _, row = run.stdout.splitlines()[-3:]
+    assert [cell.strip() for cell in header.split("|")][3::5] == ["products", "cpu"]
+    assert [cell.strip() for cell in row.split("|")][4:8] == ["-"] * 4
 
 
 def test_the_documented_counts_are_those_of_the_stand_in(cupy, capsys):

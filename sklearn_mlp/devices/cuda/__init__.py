@@ -387,9 +387,8 @@ def find_device(index: int | None) -> CUDA:
         ) from error
     if fault is not None:
         raise DeviceError(
-            f"CuPy {cupy.__version__} has found the device {device.name!r}, but cannot compute on it: {fault}. "
-            f"`pip install 'sklearn_mlp[cuda{runtime.runtimeGetVersion() // 1000}]'` installs the libraries that CuPy "
-            "needs; or use device='cpu'."
+            f"CuPy {cupy.__version__} has found the device {device.name!r}, but cannot compute on it: {fault}; or use "
+            "device='cpu'."
         )
     return device
 
@@ -401,7 +400,7 @@ def _device(index: int) -> CUDA:
 
 @cache
 def _fault(device: CUDA) -> str | None:
-    """What fails in a product and a kernel: CuPy loads their libraries and the compiler when it first needs them.
+    """What fails in a product and a kernel, and the remedy: CuPy loads libraries and the compiler when it needs them.
 
     Errors of CUDA are raised, and thus not cached: a device that another process uses may be free at the next call.
     """
@@ -413,6 +412,11 @@ def _fault(device: CUDA) -> str | None:
             device.to_host(Z)
         except (MemoryError, cupy.cuda.runtime.CUDARuntimeError):
             raise
+        except OSError as error:
+            return f"{error}. Set the environment variable CUPY_CACHE_DIR to a folder that can be written to"
         except Exception as error:
-            return f"{type(error).__name__}: {error}"
+            return (
+                f"{type(error).__name__}: {error}. `pip install 'sklearn_mlp[cuda"
+                f"{cupy.cuda.runtime.runtimeGetVersion() // 1000}]'` installs the libraries that CuPy needs"
+            )
     return None

@@ -45,6 +45,9 @@ class Runtime:
             raise CUDARuntimeError(self.error)
         return self.n_devices
 
+    def getDeviceProperties(self, device):
+        return {"name": b"stand-in"}
+
     def getDevice(self):
         return _current[-1]
 
@@ -70,6 +73,9 @@ class Device:
 
     def __exit__(self, *args):
         _current.pop()
+
+    def synchronize(self):
+        wait()
 
     @property
     def mem_info(self):
