@@ -116,9 +116,10 @@ def fail_with(error):
     ("error", "message"),
     [
         (ImportError("libcublasLt.so.12: cannot open"), r"ImportError: libcublasLt.*sklearn_mlp\[cuda12\]'` installs"),
+        (OSError("libcublasLt.so.12: cannot open"), r"OSError: libcublasLt.*sklearn_mlp\[cuda12\]'` installs"),
         (PermissionError(13, "Permission denied", "/.cupy"), r"Permission denied: '/.cupy'. Set .* CUPY_CACHE_DIR"),
     ],
-    ids=["no cuBLAS", "no cache"],
+    ids=["no cuBLAS", "no library", "no cache"],
 )
 def test_a_device_that_does_not_compute(error, message, cupy, untried, monkeypatch):
     monkeypatch.setattr(cupy.ndarray, "dot", fail_with(error))

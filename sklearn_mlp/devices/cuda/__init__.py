@@ -412,9 +412,9 @@ def _fault(device: CUDA) -> str | None:
             device.to_host(Z)
         except (MemoryError, cupy.cuda.runtime.CUDARuntimeError):
             raise
-        except OSError as error:
-            return f"{error}. Set the environment variable CUPY_CACHE_DIR to a folder that can be written to"
         except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of a file; of a library it is None
+                return f"{error}. Set the environment variable CUPY_CACHE_DIR to a folder that can be written to"
             return (
                 f"{type(error).__name__}: {error}. `pip install 'sklearn_mlp[cuda"
                 f"{cupy.cuda.runtime.runtimeGetVersion() // 1000}]'` installs the libraries that CuPy needs"
