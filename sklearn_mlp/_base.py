@@ -151,7 +151,8 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
                     fit.history.undo()
                 raise
             finally:
-                device.release()
+                if not incremental:  # the next call would allocate it again
+                    device.release()
         return self
 
     def _publish(self, fitted, snapshot, before):

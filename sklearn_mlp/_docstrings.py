@@ -158,7 +158,8 @@ device : str, default='cpu'
     - 'cpu': the CPU.
     - 'cuda': the current CUDA device, an NVIDIA GPU. Requires CuPy: ``pip install 'sklearn_mlp[cuda12]'`` or
       ``'sklearn_mlp[cuda13]'``. 'cuda:0', 'cuda:1', ...: the device with that number.
-    - 'auto': 'cuda' if CuPy and a GPU are available, else 'cpu'.
+    - 'auto': 'cuda' if CuPy and a GPU are available, else 'cpu'; `device_` tells. A GPU that is found but does not
+      compute is a RuntimeWarning.
 
 dtype : {'float32', 'float64'} or None, default=None
     Precision of training, of the model and of its predictions. None is float32 if X is float32, and float64 otherwise.
@@ -497,7 +498,7 @@ ValueError
 TypeError
     If arrays are in GPU memory and `device` is the CPU.
 ImportError, RuntimeError
-    If `device` is a CUDA device and CuPy is not installed, or no driver or GPU is found.
+    If `device` is a CUDA device and CuPy is not installed, or no driver or GPU is found, or the GPU does not compute.
 MemoryError
     If the network and its mini-batches do not fit in GPU memory.""",
     "partial_fit": """\

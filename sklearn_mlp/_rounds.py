@@ -183,22 +183,19 @@ def train(at, shard, k, run, order, part, n_parts):
     """Train on part number `part` of `n_parts` of an epoch of shard `k`; returns where that leads."""
     plan = run.plan()
     with at_most_blas_threads(1), plan.device.active(), np.errstate(all="ignore"):
-        try:
-            rows = _order(shard.partitions, run.held_out, order, k)
-            n_steps = ceil(len(rows) / plan.batch_size)
-            start, stop = part * n_steps // n_parts, (part + 1) * n_steps // n_parts
-            if start == stop:
-                return At(at.parameters, at.state)
-            data = shard.on_device(plan)._replace(rows=rows[start * plan.batch_size : stop * plan.batch_size])
-            theta = Parameters(at.parameters["theta"].copy(), plan.slots(data.X.shape[1]))
-            seed = int(np.random.SeedSequence([run.dropout_seed, k]).generate_state(1)[0]) >> 1
-            solver = Solver(plan, theta, run.n_steps, seed)
-            solver.load_parameters(at.parameters)
-            solver.load(at.state)
-            loss, n_rows = solver.steps(data.batches(plan.device, plan.dtype, plan.batch_size))
-            return At(solver.parameters(), solver.state(), loss, n_rows)
-        finally:
-            plan.device.release()
+        rows = _order(shard.partitions, run.held_out, order, k)
+        n_steps = ceil(len(rows) / plan.batch_size)
+        start, stop = part * n_steps // n_parts, (part + 1) * n_steps // n_parts
+        if start == stop:
+            return At(at.parameters, at.state)
+        data = shard.on_device(plan)._replace(rows=rows[start * plan.batch_size : stop * plan.batch_size])
+        theta = Parameters(at.parameters["theta"].copy(), plan.slots(data.X.shape[1]))
+        seed = int(np.random.SeedSequence([run.dropout_seed, k]).generate_state(1)[0]) >> 1
+        solver = Solver(plan, theta, run.n_steps, seed)
+        solver.load_parameters(at.parameters)
+        solver.load(at.state)
+        loss, n_rows = solver.steps(data.batches(plan.device, plan.dtype, plan.batch_size))
+        return At(solver.parameters(), solver.state(), loss, n_rows)
 
 
 def average(results):
@@ -235,13 +232,10 @@ def mean_loss(x, shard, k, run):
     """What the rows of a shard add to the mean loss over all rows, and to its gradient."""
     plan = run.plan()
     with at_most_blas_threads(1), plan.device.active(), np.errstate(all="ignore"):
-        try:
-            data = shard.on_device(plan)
-            slots = plan.slots(data.X.shape[1])
-            objective = plan.objective(Parameters(np.empty(n_parameters(slots), plan.dtype), slots))
-            return mean_loss_of(plan, data, run.total_weight, objective)(x)
-        finally:
-            plan.device.release()
+        data = shard.on_device(plan)
+        slots = plan.slots(data.X.shape[1])
+        objective = plan.objective(Parameters(np.empty(n_parameters(slots), plan.dtype), slots))
+        return mean_loss_of(plan, data, run.total_weight, objective)(x)
 
 
 def add(results):

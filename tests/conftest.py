@@ -45,6 +45,7 @@ def cupy(monkeypatch):
     for name, module in stand_in_modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     module = sys.modules["cupy"]
+    sys.modules["sklearn_mlp.devices.cuda"].find_device(0)  # tries the device, once, which is not what tests count
     module.cuda.counts.clear()
     monkeypatch.setattr(module.cuda, "runtime", module.cuda.Runtime())
     return module

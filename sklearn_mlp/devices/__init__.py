@@ -3,13 +3,14 @@
 import os
 import re
 import threading
+import warnings
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sklearn_mlp.devices import blas
 from sklearn_mlp.devices.cpu import CPU
-from sklearn_mlp.devices.protocol import Device, Kernel, resolve_kernel
+from sklearn_mlp.devices.protocol import Device, DeviceError, Kernel, resolve_kernel
 
 if TYPE_CHECKING:
     from sklearn_mlp.devices.cuda import CUDA
@@ -45,7 +46,7 @@ def resolve_device(name: str) -> Device:
     ----------
     name : str
         "cpu"; "cuda", which is CUDA's current device; "cuda:N"; or "auto", which is "cuda" if CuPy and a GPU are
-        available and "cpu" if not.
+        available and "cpu" if not. "auto" warns of a GPU that is found but does not compute.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def resolve_device(name: str) -> Device:
     ImportError
         If CuPy is not installed.
     RuntimeError
-        If there is no driver, or no GPU.
+        If there is no driver, or no GPU, or it does not compute.
     """
     with _importing:
         if name == "cpu":
@@ -62,6 +63,9 @@ def resolve_device(name: str) -> Device:
         if name == "auto":
             try:
                 return _cuda(name, None)
+            except DeviceError as error:
+                _warn(f"device='auto' uses the CPU. {error}")
+                return _cpu()
             except (ImportError, RuntimeError):
                 return _cpu()
         match = re.fullmatch(r"cuda(?::(\d+))?", name)
@@ -70,6 +74,12 @@ def resolve_device(name: str) -> Device:
                 f"device={name!r} is not a device: use 'cpu', 'cuda', 'cuda:0' (or another number) or 'auto'."
             )
         return _cuda(name, None if match[1] is None else int(match[1]))
+
+
+@cache
+def _warn(message: str) -> None:
+    """Warn, once per process."""
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 @cache

@@ -45,7 +45,7 @@ class CPU:
 
     @staticmethod
     def release() -> None:
-        """Return unused memory to the system."""
+        """Return unused memory to the system where it is much: at the end of a fit."""
 
     # -- arrays ------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,10 @@ Array = Any
 Kernel = Callable[..., None]
 
 
+class DeviceError(RuntimeError):
+    """There is a device, but it does not compute."""
+
+
 class Device(Protocol):
     """An owner of arrays, and the arithmetic on them.
 

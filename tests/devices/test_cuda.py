@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.datasets import load_digits
 
-from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier
+from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, devices
 from sklearn_mlp.core.activations import ACTIVATIONS
 
 STAND_IN = Path(__file__).parents[1] / "cupy_on_cpu"
@@ -101,6 +101,90 @@ def test_without_a_device(driver, error, message, cupy):
     assert model.set_params(device="auto").fit(X, CODES).device_ == "cpu"
 
 
+@pytest.fixture
+def untried(cupy):
+    """The device as in a new process."""
+    once = sys.modules["sklearn_mlp.devices.cuda"]._fault, devices._warn
+    for cached in once:
+        cached.cache_clear()
+    yield
+    for cached in once:
+        cached.cache_clear()
+
+
+def fail_with(error):
+    def dot(*args):
+        raise error
+
+    return dot
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ImportError("libcublasLt.so.12: cannot open"), r"ImportError: libcublasLt.*sklearn_mlp\[cuda12\]'` installs"),
+        (OSError("libcublasLt.so.12: cannot open"), r"OSError: libcublasLt.*sklearn_mlp\[cuda12\]'` installs"),
+        (PermissionError(13, "Permission denied", "/.cupy"), r"Permission denied: '/.cupy'. Set .* CUPY_CACHE_DIR"),
+    ],
+    ids=["no cuBLAS", "no library", "no cache"],
+)
+def test_a_device_that_does_not_compute(error, message, cupy, untried, monkeypatch):
+    monkeypatch.setattr(cupy.ndarray, "dot", fail_with(error))
+    model = MLPClassifier(**SMALL, device="cuda")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=f"found the device 'cuda:0', but cannot compute on it: .*{message}"):
+            model.fit(X, CODES)
+    with pytest.warns(RuntimeWarning, match=f"^device='auto' uses the CPU. CuPy .* has found .*{message}") as found:
+        model.set_params(device="auto").fit(X, CODES).fit(X, CODES)
+    assert model.device_ == "cpu"
+    assert sum("device='auto'" in str(warning.message) for warning in found) == 1
+
+
+def test_a_device_that_another_process_has_may_be_free_later(cupy, untried):
+    model = MLPClassifier(**SMALL, device="cuda")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cupy.ndarray, "dot", fail_with(cupy.cuda.runtime.CUDARuntimeError("cudaErrorDevicesUnavailable")))
+        with pytest.raises(RuntimeError, match=r"reports on 'cuda:0': cudaErrorDevicesUnavailable.*nvidia-smi"):
+            model.fit(X, CODES)
+    assert model.fit(X, CODES).device_ == "cuda:0"
+
+
+def test_a_device_is_tried_once(cupy, untried):
+    counts, launches = cupy.cuda.counts, []
+    for _ in range(3):
+        devices.resolve_device("cuda:1")
+        launches.append(counts["launches"])
+    assert 0 < launches[0] == launches[2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_the_child_of_a_fork_is_told_so(cupy):
+    script = """
+    import os, warnings
+    import numpy as np
+    from sklearn_mlp import MLPClassifier
+
+    X, y = np.eye(4), np.arange(4)
+    model = MLPClassifier(max_iter=2, tol=1e3, device="cuda").fit(X, y)
+    if os.fork():
+        assert os.wait()[1] == 0
+        assert model.fit(X, y).device_ == "cuda:0"
+    else:
+        try:
+            model.fit(X, y)
+        except RuntimeError as error:
+            assert "forked" in str(error) and "multiprocessing.set_start_method('spawn')" in str(error)
+        else:
+            raise AssertionError
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            assert model.set_params(device="auto").fit(X, y).device_ == "cpu"
+        assert "device='auto' uses the CPU. This process was forked" in str(found[0].message)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, check=True)
+
+
 def test_a_number_too_high(cupy):
     with pytest.raises(ValueError, match=r"device='cuda:2' does not exist: .* are 'cuda:0', 'cuda:1'"):
         MLPClassifier(**SMALL, device="cuda:2").fit(X, CODES)
@@ -167,8 +251,11 @@ def test_waits_and_copies_do_not_grow_with_the_batches(params, sparse, cupy):
 )
 def test_only_the_first_epoch_allocates(params, cupy):
     """The driver, when it is asked for memory, waits for the device; what the pool has, it gives at once."""
-    first, all_epochs = (costs(cupy, 1600, max_iter, **params) for max_iter in (1, 4))
-    assert 5 < first["allocations"] == all_epochs["allocations"] == all_epochs["frees"]
+    n_allocations = []
+    for max_iter in (1, 4):
+        cupy.get_default_memory_pool().free_all_blocks()
+        n_allocations.append(costs(cupy, 1600, max_iter, **params)["allocations"])
+    assert 5 < n_allocations[0] == n_allocations[1]
 
 
 def test_pinned_memory_takes_a_power_of_two(cupy):
@@ -262,7 +349,8 @@ def test_an_epoch_waits_once(solver, cupy):
 
 
 @pytest.mark.parametrize("error", [False, True])
-def test_memory_is_given_back(error, cupy):
+def test_memory_is_given_back(error, cupy, monkeypatch):
+    monkeypatch.setattr(sys.modules["sklearn_mlp.devices.cuda"], "RELEASED_BYTES", 0)
     gc.collect()
     before = cupy.cuda.pool.used_bytes()
     for params in ({}, {"early_stopping": True}, {"solver": "lbfgs"}):
@@ -280,6 +368,17 @@ def test_memory_is_given_back(error, cupy):
     if not error:
         model.predict(X)
         assert cupy.cuda.pool.used_bytes() == before
+
+
+def test_little_memory_and_that_of_partial_fit_stay_in_the_pool(cupy, monkeypatch):
+    model = MLPClassifier(**SMALL, device="cuda").fit(X, CODES)
+    cached = cupy.cuda.pool.free_bytes()
+    assert cached > 0
+    monkeypatch.setattr(sys.modules["sklearn_mlp.devices.cuda"], "RELEASED_BYTES", cached)
+    model.partial_fit(X, CODES)
+    assert cupy.cuda.pool.free_bytes() >= cached
+    model.fit(X, CODES)
+    assert cupy.cuda.pool.free_bytes() == 0
 
 
 # -- any parameters ----------------------------------------------------------------------------------------------------
@@ -370,9 +469,8 @@ def test_streaming_allocates_pinned_memory_once(streamed, cupy):
         cupy.get_default_pinned_memory_pool().free_all_blocks()
         costs(cupy, 90, max_iter)
         # Two chunks of 20 rows in batches of 16: 768 bytes each, and a power of two is taken.
-        counts, pool = cupy.cuda.counts, cupy.get_default_pinned_memory_pool()
-        assert (counts["pinned_allocations"], counts["pinned_frees"]) == (2, 2)
-        assert pool.used_bytes() == pool.free_bytes() == 0
+        assert cupy.cuda.counts["pinned_allocations"] == 2
+        assert cupy.get_default_pinned_memory_pool().used_bytes() == 0
 
 
 def test_an_X_that_fits_is_placed_once(cupy):
@@ -384,6 +482,36 @@ def test_an_X_that_fits_is_placed_once(cupy):
         n_bytes.append(cupy.cuda.counts["bytes_to_device"])
     assert wide.nbytes < n_bytes[0] < 1.1 * wide.nbytes
     assert n_bytes[1] - n_bytes[0] < 0.1 * wide.nbytes  # the order of the rows
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_no_large_array_is_copied_as_a_whole(sparse, cupy, monkeypatch):
+    from sklearn_mlp.devices.cuda import rows
+
+    asarray, sizes = cupy.asarray, []
+
+    def recorded(a, *args, **kwargs):
+        sizes.append(a.nbytes if isinstance(a, np.ndarray) else 0)
+        return asarray(a, *args, **kwargs)
+
+    y, weight = np.c_[TARGET, -TARGET], np.linspace(0, 2, 90, dtype=">f8")
+    params = {"shuffle": False, "hidden_layer_sizes": (2,)}
+    expected = MLPRegressor(**SMALL | params).fit(X, y, weight)
+    monkeypatch.setattr(cupy, "asarray", recorded)
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 500)
+    data = csr_array(X) if sparse else X
+    assert_same_model(MLPRegressor(**SMALL | params, device="cuda").fit(data, y, weight), expected)
+    assert 0 < max(sizes) <= 500
+
+
+def test_indices_of_64_bits_are_not_cast(cupy):
+    from sklearn_mlp.devices.cuda import rows
+
+    data = csr_array(np.where(X > 0, X, 0))
+    data.indices, data.indptr = data.indices.astype(np.int64), data.indptr.astype(np.int64)
+    on_device = rows.prepare_rows(data, np.float64)
+    assert on_device.indices.dtype == on_device.indptr.dtype == np.int64
+    assert_same_model(*on_both(MLPClassifier, data, CODES))
 
 
 def test_small_numbers_travel_as_they_are(cupy):
@@ -404,9 +532,39 @@ def test_too_little_memory_for_X_streams_it(cupy, monkeypatch):
     assert_same_model(a, b)
 
 
+@pytest.mark.parametrize(("total", "fits"), [(20_000_000, True), (13_000_000, False)])
+def test_a_pool_that_is_not_cupys(total, fits, cupy, monkeypatch):
+    """As RMM's: it has all memory of the device, and raises a MemoryError of its own where that is not enough."""
+    from sklearn_mlp.devices.cuda import rows
+
+    class Block:
+        used = 0
+
+        def __init__(self, size):
+            if Block.used + size > total:
+                raise MemoryError("std::bad_alloc: out_of_memory: maximum pool size exceeded")
+            self.size = size
+            Block.used += size
+
+        def __del__(self):
+            Block.used -= getattr(self, "size", 0)
+
+    wide = rng.standard_normal((90, 10_000))  # 7.2 MB
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 500_000)
+    monkeypatch.setattr(cupy.cuda.Device, "mem_info", (0, 2**30))
+    cupy.cuda.set_allocator(Block)
+    try:
+        assert isinstance(rows.prepare_rows(wide, np.float64), cupy.ndarray) is fits
+        assert Block.used == 0
+        assert_same_model(*on_both(MLPClassifier, wide, CODES, batch_size=4))
+    finally:
+        cupy.cuda.set_allocator(cupy.get_default_memory_pool().malloc)
+
+
 @pytest.mark.parametrize("method", ["fit", "predict"])
 def test_too_little_memory_for_the_network(method, cupy, monkeypatch):
     model = MLPClassifier(**{**SMALL, "hidden_layer_sizes": (300, 300)}, device="cuda").fit(X, CODES)
+    cupy.get_default_memory_pool().free_all_blocks()
     monkeypatch.setattr(cupy.cuda.pool, "total", 500_000)
     with pytest.raises(MemoryError, match=r"device='cuda:0' has too little free memory.*Decrease batch_size"):
         model.fit(X, CODES) if method == "fit" else model.predict(X)
@@ -505,21 +663,47 @@ def test_partial_fit_of_cupy_arrays(cupy):
 class Foreign:
     """An array of another library."""
 
-    def __init__(self, array, protocol):
+    def __init__(self, array, protocol, device=0):
         self.array = array
-        if protocol == "interface":
+        if "interface" in protocol:
             self.__cuda_array_interface__ = {**array.__array_interface__, "version": 3}
-        else:
-            self.__dlpack__ = lambda: array
-            self.__dlpack_device__ = lambda: (2, 0)
+        if "dlpack" in protocol:
+            self.__dlpack__ = lambda stream: array
+            self.__dlpack_device__ = lambda: (2, device)
 
 
-@pytest.mark.parametrize("protocol", ["interface", "dlpack"])
-def test_arrays_of_other_libraries(protocol, cupy):
-    model = MLPClassifier(**SMALL, device="cuda").fit(Foreign(X, protocol), Foreign(CODES, protocol))
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("protocol", "device"), [("interface", 0), ("dlpack", 0), ("dlpack", 1)])
+def test_arrays_of_other_libraries(protocol, device, order, cupy):
+    data, labels = Foreign(np.array(X, order=order), protocol, device), Foreign(CODES, protocol, device)
+    model = MLPClassifier(**SMALL, device="cuda").fit(data, labels)
     assert_same_model(model, MLPClassifier(**SMALL).fit(X, CODES))
-    assert type(model.predict(Foreign(X, protocol))) is cupy.ndarray
-    assert model.score(Foreign(X, protocol), Foreign(CODES, protocol)) == model.score(X, CODES)
+    predicted = model.predict(data)
+    assert type(predicted) is cupy.ndarray
+    assert predicted.device.id == 0
+    assert model.score(data, labels) == model.score(X, CODES)
+
+
+def test_dlpack_comes_before_the_interface(cupy):
+    """PyTorch has both, and makes the stream of the consumer wait with the former only."""
+    data = Foreign(X, "dlpack and interface")
+    data.__cuda_array_interface__ = None
+    model = MLPClassifier(**SMALL, device="cuda").fit(data, CODES)
+    assert_same_model(model, MLPClassifier(**SMALL).fit(X, CODES))
+
+
+@pytest.mark.parametrize("form", ["C", "F", "csr"])
+def test_cupy_arrays_of_another_device_are_copied(form, cupy):
+    from cupyx.scipy.sparse import csr_matrix as gpu_csr
+
+    with cupy.cuda.Device(1):
+        weight, labels, matrix = cupy.asarray(np.linspace(0, 2, 90)), cupy.asarray(CODES), csr_matrix(X)
+        parts = tuple(cupy.asarray(part) for part in (matrix.data, matrix.indices, matrix.indptr))
+        data = gpu_csr(parts, shape=X.shape) if form == "csr" else cupy.ndarray(np.array(X, order=form))
+    model = MLPClassifier(**SMALL, device="cuda:0").fit(data, labels, weight)
+    assert_same_model(model, MLPClassifier(**SMALL).fit(X, CODES, np.linspace(0, 2, 90)))
+    assert model.predict_proba(data).device.id == 0
+    assert model.score(data, labels) == model.score(X, CODES)
 
 
 def test_cupy_arrays_on_the_cpu_are_an_error(cupy):
@@ -690,6 +874,24 @@ def test_the_example_runs():
     run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(STAND_IN)}, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "CuPy arrays in, CuPy arrays out" in run.stdout
+
+
+def test_the_benchmark_runs():
+    """With `fit` and the products alone: neither PyTorch nor JAX finds a GPU here."""
+    script = """
+    import gpu
+
+    gpu.WORKLOADS = [gpu.Workload(64, 6, (5, 4), 3, 32, 1)]
+    gpu.main(2, True)
+    """
+    folder = Path(__file__).parents[2] / "benchmarks"
+    environment = {**os.environ, "PYTHONPATH": f"{STAND_IN}{os.pathsep}{folder}"}
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    header, _, row = run.stdout.splitlines()[-3:]
+    assert [cell.strip() for cell in header.split("|")][3::5] == ["products", "cpu"]
+    assert [cell.strip() for cell in row.split("|")][4:8] == ["-"] * 4
 
 
 def test_the_documented_counts_are_those_of_the_stand_in(cupy, capsys):

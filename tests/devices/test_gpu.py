@@ -174,7 +174,8 @@ def test_too_little_memory(real_cupy):
         pool.set_limit(size=limit)
 
 
-def test_memory_is_given_back(real_cupy):
+def test_memory_is_given_back(real_cupy, monkeypatch):
+    monkeypatch.setattr("sklearn_mlp.devices.cuda.RELEASED_BYTES", 0)
     pool = real_cupy.get_default_memory_pool()
     pool.free_all_blocks()
     before = pool.used_bytes()

@@ -201,7 +201,7 @@ MAY_IMPORT = {
     "devices.rows": set(),
     "devices.fused": {"devices.cpu", "devices.encoded", "devices.jit"},
     "devices.jit": set(),
-    "devices.cuda": {"devices.cuda.kernels", "devices.cuda.rows"},
+    "devices.cuda": {"devices.cuda.kernels", "devices.cuda.rows", "devices.protocol"},
     "devices.cuda.kernels": {"devices.cpu"},
     "devices.cuda.rows": {"devices.cuda.kernels", "devices.encoded", "devices.rows"},
 }

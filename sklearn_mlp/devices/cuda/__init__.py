@@ -7,6 +7,7 @@ A step should not wait for the device and should launch few kernels: each launch
 dominate in small networks. So each kernel does as much as possible with an array, and losses are summed on the device.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,8 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sklearn_mlp.devices.cuda import kernels, rows
+from sklearn_mlp.devices.protocol import DeviceError
 
 Array = Any
+
+# `release` leaves less than this to CuPy's pools: the next fit would allocate it again, and each allocation by the
+# driver waits for the device.
+RELEASED_BYTES = 2**28
+
+# The process that has found a device; in its forks, where CUDA does not work, this is still the number of the parent.
+_users: set[int] = set()
 
 
 def _call_loss(
@@ -108,8 +117,10 @@ class CUDA:
 
     @staticmethod
     def release() -> None:
-        cupy.get_default_memory_pool().free_all_blocks()
-        cupy.get_default_pinned_memory_pool().free_all_blocks()
+        pool = cupy.get_default_memory_pool()
+        if pool.free_bytes() >= RELEASED_BYTES:
+            pool.free_all_blocks()
+            cupy.get_default_pinned_memory_pool().free_all_blocks()
 
     # -- arrays ------------------------------------------------------------------------------------------------------
 
@@ -124,10 +135,13 @@ class CUDA:
     @staticmethod
     def to_device(array: Any) -> Any:
         if cupyx.scipy.sparse.issparse(array):
-            return array.tocsr()
-        if not isinstance(array, np.ndarray) and not hasattr(array, "__cuda_array_interface__"):
-            return cupy.from_dlpack(array)
-        return cupy.asarray(array, order="C")
+            return _csr_on_device(array)
+        if isinstance(array, np.ndarray) and array.nbytes > rows.CHUNK_BYTES:
+            return rows.copy(array, array.dtype.newbyteorder("="))
+        if not isinstance(array, np.ndarray | cupy.ndarray) and hasattr(array, "__dlpack_device__"):
+            # Not the CUDA array interface, for which PyTorch and others do not wait for their streams.
+            array = cupy.from_dlpack(array)
+        return cupy.asarray(array, order="C")  # copies from other devices
 
     @staticmethod
     def to_device_copy(array: Any) -> Array:
@@ -318,6 +332,16 @@ class CUDA:
         )  # fmt: skip
 
 
+def _csr_on_device(X: Any) -> Any:
+    """A matrix of CuPy in the format CSR and on the current device."""
+    with X.data.device:
+        X = X.tocsr()
+    if X.data.device.id == cupy.cuda.runtime.getDevice():
+        return X
+    arrays = tuple(cupy.asarray(array) for array in (X.data, X.indices, X.indptr))
+    return cupyx.scipy.sparse.csr_matrix(arrays, shape=X.shape)
+
+
 def _activation(kernel: Any) -> Any:
     def activate(Z: Array, b: Array, *derivative: Array) -> None:
         kernel(b, Z, *derivative)
@@ -369,12 +393,20 @@ def find_device(index: int | None) -> CUDA:
 
     Raises
     ------
+    DeviceError
+        If the device does not compute, or this process was forked from one that has used CUDA.
     RuntimeError
         If there is no driver, or no device.
     ValueError
         If there are devices, but none of that number.
     """
     runtime = cupy.cuda.runtime
+    if _users and os.getpid() not in _users:
+        raise DeviceError(
+            "This process was forked from one that had used CUDA, which does not work in the child of a fork. Start "
+            "processes by spawn: multiprocessing.set_start_method('spawn'), or joblib, as n_jobs does; or use "
+            "device='cpu' in them."
+        )
     found = f"CuPy {cupy.__version__} is installed"
     try:
         n_devices = runtime.getDeviceCount()
@@ -399,9 +431,47 @@ def find_device(index: int | None) -> CUDA:
     if index >= n_devices:
         names = ", ".join(f"'cuda:{i}'" for i in range(n_devices))
         raise ValueError(f"device='cuda:{index}' does not exist: the CUDA devices here are {names}.")
-    return _device(index)
+    _users.add(os.getpid())
+    device = _device(index)
+    try:
+        fault = _fault(device)
+    except runtime.CUDARuntimeError as error:
+        raise DeviceError(
+            f"CUDA reports on {device.name!r}: {error}. `nvidia-smi` shows the processes that use the device; wait for "
+            "them, or use device='cpu'."
+        ) from error
+    if fault is not None:
+        raise DeviceError(
+            f"CuPy {cupy.__version__} has found the device {device.name!r}, but cannot compute on it: {fault}; or use "
+            "device='cpu'."
+        )
+    return device
 
 
 @cache
 def _device(index: int) -> CUDA:
     return CUDA(index)
+
+
+@cache
+def _fault(device: CUDA) -> str | None:
+    """What fails in a product and a kernel, and the remedy: CuPy loads libraries and the compiler when it needs them.
+
+    Errors of CUDA are raised, and thus not cached: a device that another process uses may be free at the next call.
+    """
+    with device.active():
+        try:
+            A, b, Z = (device.zeros(shape, np.float32) for shape in ((2, 2), (2,), (2, 2)))
+            device.matmul(A, A, out=Z)
+            kernels.relu(b, Z)
+            device.to_host(Z)
+        except (MemoryError, cupy.cuda.runtime.CUDARuntimeError):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of a file; of a library it is None
+                return f"{error}. Set the environment variable CUPY_CACHE_DIR to a folder that can be written to"
+            return (
+                f"{type(error).__name__}: {error}. `pip install 'sklearn_mlp[cuda"
+                f"{cupy.cuda.runtime.runtimeGetVersion() // 1000}]'` installs the libraries that CuPy needs"
+            )
+    return None

@@ -17,7 +17,8 @@ from sklearn_mlp.devices.rows import gather
 
 Array = Any
 
-# X is copied to the device if it takes at most this share of the free memory there.
+# X is copied to the device if it takes at most this share of the free memory there: the network and its batches, and
+# other processes, need some, too.
 X_SHARE = 0.5
 # Otherwise it is streamed in chunks of about this many bytes, two of which are on the device at a time.
 CHUNK_BYTES = 2**26
@@ -34,13 +35,25 @@ def prepare_rows(X: Any, dtype: npt.DTypeLike) -> Any:
         n_bytes = X.nnz * (np.dtype(dtype).itemsize + X.indices.itemsize) + X.indptr.nbytes
     else:
         n_bytes = X.size * _stored_dtype(X.dtype, dtype).itemsize
-    free = cupy.cuda.Device().mem_info[0] + cupy.get_default_memory_pool().free_bytes()
-    if n_bytes > X_SHARE * free:
+    if not _leaves_room(n_bytes):
         return X
     try:
-        return _copy_csr(X, dtype) if issparse(X) else _copy_dense(X, _stored_dtype(X.dtype, dtype))
-    except cupy.cuda.memory.OutOfMemoryError:
+        return _copy_csr(X, dtype) if issparse(X) else copy(X, _stored_dtype(X.dtype, dtype))
+    except MemoryError:
         return X
+
+
+def _leaves_room(n_bytes: int) -> bool:
+    """Whether an array of so many bytes takes at most `X_SHARE` of the free memory of the device."""
+    pool = cupy.get_default_memory_pool()
+    if cupy.cuda.get_allocator() == pool.malloc:
+        return n_bytes <= X_SHARE * (cupy.cuda.Device().mem_info[0] + pool.free_bytes())
+    # Another allocator, such as RMM's, has taken memory from the driver, and does not say how much of that is free.
+    try:
+        cupy.empty(int(n_bytes / X_SHARE), np.uint8)
+    except MemoryError:
+        return False
+    return True
 
 
 def reader(X: Any, dtype: npt.DTypeLike) -> Any:
@@ -75,13 +88,16 @@ def _stored_dtype(dtype: npt.DTypeLike, training: npt.DTypeLike) -> np.dtype[Any
     return own if own.itemsize < training.itemsize and own != np.float16 else training
 
 
-def _copy_dense(X: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
-    """X on the device, cast chunk by chunk, so that the host does not store it twice."""
-    copied = cupy.empty(X.shape, dtype)
-    n_rows = max(1, CHUNK_BYTES // (X.shape[1] * dtype.itemsize))
-    for start in range(0, X.shape[0], n_rows):
+def copy(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> Array:
+    """`array` on the device, cast and copied chunk by chunk.
+
+    As a whole, it would be on the host twice more: cast, and in memory that CuPy pins, rounded up to a power of two.
+    """
+    copied = cupy.empty(array.shape, dtype)
+    n_rows = max(1, CHUNK_BYTES * len(array) // max(1, copied.nbytes))
+    for start in range(0, len(array), n_rows):
         rows = slice(start, start + n_rows)
-        copied[rows].set(np.ascontiguousarray(X[rows], dtype=dtype))
+        copied[rows].set(np.ascontiguousarray(array[rows], dtype=copied.dtype))
     return copied
 
 
@@ -89,8 +105,8 @@ def _copy_csr(X: Any, dtype: npt.DTypeLike) -> Any:
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
-    arrays = X.data.astype(dtype, copy=False), X.indices, X.indptr
-    return cupyx.scipy.sparse.csr_matrix(tuple(cupy.asarray(array) for array in arrays), shape=X.shape)
+    arrays = copy(X.data, dtype), copy(X.indices, X.indices.dtype), copy(X.indptr, X.indptr.dtype)
+    return cupyx.scipy.sparse.csr_matrix(arrays, shape=X.shape)
 
 
 class DenseRows:

@@ -250,14 +250,14 @@ def array(obj):
 
 def asarray(a, dtype=None, order="K"):
     if isinstance(a, ndarray):
+        if a._memory.device != cuda.runtime.getDevice():
+            return ndarray(a._array.copy(order))
         if order == "C" and not a.flags.c_contiguous:
             return _new(np.ascontiguousarray(a._array), a)
-        if a._memory.device != cuda.runtime.getDevice():
-            return ndarray(a._array.copy())
         return a if dtype is None else a.astype(dtype, copy=False)
     if hasattr(a, "__cuda_array_interface__"):
         interface = {"__array_interface__": a.__cuda_array_interface__}
-        return ndarray(np.asarray(type("foreign", (), interface)()))
+        return asarray(ndarray(np.asarray(type("foreign", (), interface)())), dtype, order)
     a = np.array(a, dtype, order=order)
     if a.dtype.kind not in "biuf":
         raise ValueError(f"Unsupported dtype {a.dtype}")
@@ -266,7 +266,9 @@ def asarray(a, dtype=None, order="K"):
 
 
 def from_dlpack(array):
-    return ndarray(np.asarray(array.__dlpack__()))
+    _, device = array.__dlpack_device__()
+    with cuda.Device(device):
+        return ndarray(np.asarray(array.__dlpack__(stream=1)))
 
 
 def asnumpy(a):

@@ -14,8 +14,8 @@ counts = Counter()
 # fmt: off
 OWN = {
     "CUDARuntimeError", "Counter", "Memory", "OWN", "OutOfMemoryError", "Pinned", "PinnedPool", "Pool", "Runtime",
-    "SimpleNamespace", "calls", "copy", "counts", "defaultdict", "driver", "error", "give_back", "happen", "launch",
-    "n_devices", "np", "pending", "pinned_pool", "pool", "prefix", "rounded", "seen", "send", "sending", "take",
+    "SimpleNamespace", "calls", "copy", "counts", "defaultdict", "driver", "error", "happen", "launch",
+    "n_devices", "np", "pending", "pinned_pool", "pool", "prefix", "rounded", "seen", "send", "sending",
     "threading", "tick", "use", "wait", "weakref",
 }
 # fmt: on
@@ -59,6 +59,9 @@ class Runtime:
             raise CUDARuntimeError(self.error)
         return self.n_devices
 
+    def getDeviceProperties(self, device):
+        return {"name": b"stand-in"}
+
     def getDevice(self):
         return _current.devices[-1]
 
@@ -85,6 +88,9 @@ class Device:
     def __exit__(self, *args):
         _current.devices.pop()
 
+    def synchronize(self):
+        wait()
+
     @property
     def mem_info(self):
         with self:
@@ -106,9 +112,8 @@ class Pool:
     def rounded(n_bytes):
         return -(-n_bytes // 512) * 512
 
-    def take(self, n_bytes):
-        """A block: its device and size."""
-        size, device = self.rounded(n_bytes), runtime.getDevice()
+    def malloc(self, size):
+        size, device = self.rounded(size), runtime.getDevice()
         with self.lock:
             if self.free[device][size]:
                 self.free[device][size] -= 1
@@ -119,13 +124,7 @@ class Pool:
                     raise OutOfMemoryError(f"Out of memory allocating {size:,} bytes")
                 counts[f"{self.prefix}allocations"] += 1
             self.used[device] += size
-        return device, size
-
-    def give_back(self, device, size):
-        with self.lock:
-            self.used[device] -= size
-            if size:
-                self.free[device][size] += 1
+        return _Block(self, device, size)
 
     def free_bytes(self):
         return sum(size * n for size, n in self.free[runtime.getDevice()].items())
@@ -143,6 +142,17 @@ class Pool:
         counts[f"{self.prefix}frees"] += self.free.pop(runtime.getDevice(), Counter()).total()
 
 
+class _Block:
+    def __init__(self, pool, device, size):
+        self.pool, self.device, self.size = pool, device, size
+
+    def __del__(self):
+        with self.pool.lock:
+            self.pool.used[self.device] -= self.size
+            if self.size:
+                self.pool.free[self.device][self.size] += 1
+
+
 class PinnedPool(Pool):
     prefix = "pinned_"
 
@@ -152,18 +162,23 @@ class PinnedPool(Pool):
 
 
 pool, pinned_pool = Pool(), PinnedPool()
+_allocator = [pool.malloc]
+
+
+def get_allocator():
+    return _allocator[-1]
+
+
+def set_allocator(allocator):
+    _allocator[-1] = allocator
 
 
 class Memory:
     """The memory of an array and of its views."""
 
-    def __init__(self, n_bytes, pool=pool):
-        self.uses, self.pool, self.block = {}, pool, (0, 0)
-        self.block = pool.take(n_bytes)
-        self.device = self.block[0]
-
-    def __del__(self):
-        self.pool.give_back(*self.block)
+    def __init__(self, n_bytes, malloc=None):
+        self.uses, self.device = {}, runtime.getDevice()
+        self.block = (malloc or get_allocator())(n_bytes)
 
 
 class Pinned(np.ndarray):
