@@ -12,7 +12,7 @@ import numpy as np
 from training import WORKLOADS, estimator_run
 
 import sklearn_mlp
-from sklearn_mlp.devices import resolve_device, rows
+from sklearn_mlp.devices import kernels_for, resolve_device, rows
 
 warnings.simplefilter("ignore")
 
@@ -36,7 +36,7 @@ def breakdown(workload):
     fit = estimator_run(sklearn_mlp, workload, X, rng.integers(workload.n_classes, size=workload.n))
     fit(1)
     seconds = Counter()
-    device = resolve_device("cpu")
+    device = kernels_for(resolve_device("cpu"), np.inf)
     gather = rows.gather
     try:
         for name in KERNELS:

@@ -111,11 +111,13 @@ class Fit:
         self.incremental = incremental
         self.resume_from = resume_from
         self.continues = continues_fit(mlp, incremental, resume_from)
-        plan = make_plan(mlp, device, training_set.dtype, self.task, self.loss, incremental)
-        n_numbers = inf
-        if not (incremental or isinstance(training_set.X, EncodedTable)):
-            n_numbers = plan.n_numbers(training_set.n_rows, training_set.X.shape[1])
-        self.plan = replace(plan, device=kernels_for(device, n_numbers))
+        # Of a `partial_fit` there are often many; and NumPy's kernels would make a dense matrix of an encoded table.
+        may_be_small = not (incremental or isinstance(training_set.X, EncodedTable))
+        with_kernels = device if may_be_small else kernels_for(device, inf)
+        self.plan = make_plan(mlp, with_kernels, training_set.dtype, self.task, self.loss, incremental)
+        if may_be_small:
+            n_numbers = self.plan.n_numbers(training_set.n_rows, training_set.X.shape[1])
+            self.plan = replace(self.plan, device=kernels_for(device, n_numbers))
         self._find_start(None if resume_from is None else read_checkpoint(resume_from))
         self.rows = self.validation_set = None
         self.model = Model(self.plan.blocks, self.task)

@@ -1,7 +1,6 @@
 """All parameters of a network in one flat vector: slots that the layers declare, and the views of the vector."""
 
 from collections.abc import Sequence
-from copy import copy
 from math import prod
 from typing import Any, Literal, NamedTuple
 
@@ -97,7 +96,8 @@ class Parameters:
 
     def like(self, vector: Array) -> "Parameters":
         """Another vector with the same views."""
-        other = copy(self)
+        other = object.__new__(Parameters)  # a fifth of the time of copy.copy
+        vars(other).update(vars(self))
         other._view(vector)
         return other
 
