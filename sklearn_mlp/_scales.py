@@ -6,7 +6,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_mlp._caller import warn
 from sklearn_mlp._checks import to_host
 
-N_SAMPLED_ROWS, N_SAMPLED_VALUES = 1000, 100_000
+# Most rows of a sample; and most values, but 100 rows in any case.
+N_SAMPLED_ROWS, N_SAMPLED_VALUES, N_SPARSE_VALUES = 1000, 1_000_000, 100_000
 # In benchmarks/scales.py, columns of 30 have 1 to 15 × the log-loss of unit scale, of 100 have 1.2 to 36 ×.
 LARGEST_COLUMN, SMALLEST_ROW = 30, 0.1
 
@@ -17,7 +18,7 @@ def check_scale(X, device, names):
     A sparse X is judged as a whole, by its values that are not zero.
     """
     if is_sparse(X):
-        size = _root_mean_square(X.data[:N_SAMPLED_VALUES], device)
+        size = _root_mean_square(X.data[:N_SPARSE_VALUES], device)
         if not size > LARGEST_COLUMN:
             return
         what = f"its values that are not zero have a root mean square of {size:.3g}"
@@ -75,13 +76,14 @@ def is_sparse(X):
 
 
 def _sample_rows(X):
-    """Up to `N_SAMPLED_ROWS` evenly spaced rows, in float64."""
-    return X[:: -(-X.shape[0] // N_SAMPLED_ROWS)].astype(np.float64)
+    """Some evenly spaced rows, in float64."""
+    n_rows = min(N_SAMPLED_ROWS, max(100, N_SAMPLED_VALUES // X.shape[1]))
+    return X[:: -(-X.shape[0] // n_rows)].astype(np.float64)
 
 
 def _root_mean_square(values, device):
     """Of each column, on the host."""
-    values = values.astype(np.float64)
+    values = values.astype(np.float64, copy=False)
     return np.sqrt(to_host((values * values).sum(axis=0), device) / len(values))
 
 
