@@ -96,7 +96,8 @@ Extra peak memory, beside X and the result:
 Time and memory of training as one of rows, features, hidden units and classes varies (`benchmarks/scaling.py`, not part
 of `make bench`; 10,000×100 through (128,) to 10 classes where it does not, and 20 features and 32 hidden units for the
 rows; float32, batches of 200). A slope is that between two rows of the table in logarithms: 0 is a constant time for
-each row and epoch, 1 is a time in proportion. Memory is that in addition to X, which is a memory-mapped file at 10⁷ rows.
+each row and epoch, 1 is a time in proportion. Memory is that in addition to X, which is a memory-mapped file at 10⁷
+rows.
 
 ![Time and memory by rows, features, hidden units and classes](scaling.svg)
 
