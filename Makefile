@@ -7,7 +7,7 @@ PARALLEL := -n auto --dist worksteal
 # For each set of extras one stamp, which is made anew when the package's metadata change.
 INSTALLED = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-slow test-all test-oldest test-gpu cuda-check check docs bench clean
+.PHONY: demo test test-slow test-all test-oldest test-gpu cuda-check check docs bench wheel clean
 
 demo: $(call INSTALLED,base)  ## train, search, save, load and predict on scikit-learn's digits; then a table with categories and gaps
 	$(BIN)/python examples/digits_grid_search.py
@@ -42,8 +42,11 @@ docs: $(call INSTALLED,docs)  ## the site, into docs/_build/html; runs the galle
 bench: $(call INSTALLED,bench)  ## all benchmarks, against scikit-learn and, where installed, PyTorch, JAX, skorch and Keras
 	$(BIN)/python benchmarks/report.py
 
+wheel: $(BIN)/python  ## a file to install elsewhere, into dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
 clean:
-	rm -rf $(VENV) $(OLDEST) demo_output docs/_build docs/gallery docs/generated
+	rm -rf dist $(VENV) $(OLDEST) demo_output docs/_build docs/gallery docs/generated
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("sklearn_mlp needs Python 3.11 or newer: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'

@@ -5,21 +5,16 @@ weights.
 PyTorch (inference_mode) and JAX (one jitted function, compiled beforehand) predict in chunks of 10,000 rows, which was
 the fastest for both of 1,000, 10,000, 100,000 and all rows; both return all probabilities in one array, as we do.
 
-Then `predict_proba` and `predict` of a single row, against scikit-learn's.
-
 Run with `make bench`, or `python benchmarks/prediction.py`.
 """
 
 import importlib.util
 import time
-import timeit
 import warnings
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import sklearn.neural_network
-from sklearn.datasets import load_digits
 
 import sklearn_mlp
 
@@ -72,23 +67,6 @@ def products(X, coefs):
     return run
 
 
-def single_row(repeat=30, n_calls=50):
-    """{method: time of ours as a multiple of scikit-learn's} for one row of digits, the minimum of interleaved runs."""
-    X, y = load_digits(return_X_y=True)
-    ours, theirs = (
-        module.MLPClassifier(max_iter=3, random_state=0).fit(X, y) for module in (sklearn_mlp, sklearn.neural_network)
-    )
-    ratios = {}
-    for method in ("predict_proba", "predict"):
-        times = [
-            [timeit.timeit(partial(getattr(model, method), X[:1]), number=n_calls) for model in (ours, theirs)]
-            for _ in range(repeat)
-        ]
-        of_ours, of_theirs = map(min, zip(*times, strict=True))
-        ratios[method] = of_ours / of_theirs
-    return ratios
-
-
 def main(repeat=3):
     """{contestant: seconds}."""
     warnings.simplefilter("ignore")
@@ -125,7 +103,3 @@ if __name__ == "__main__":
     print("predict_proba of 1,000,000×50 through (256, 256); time as a multiple of ours")
     for name, seconds in times.items():
         print(f"{name:>14} {seconds / times['ours']:.2f}")
-    warnings.simplefilter("ignore")
-    print("a single row; time as a multiple of scikit-learn's")
-    for method, ratio in single_row().items():
-        print(f"{method:>14} {ratio:.2f}")

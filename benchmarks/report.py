@@ -15,6 +15,7 @@ import modern
 import parquet
 import prediction
 import search
+import small_jobs
 import startup
 import tables
 import training
@@ -146,6 +147,14 @@ dictionaries, as [the guide](guide/scale.md#what-it-costs) advises.
 |---|---|
 {search}
 
+## Small jobs
+
+64 hidden units; the first three on scikit-learn's digits, fits of 200 epochs (`benchmarks/small_jobs.py`):
+
+| | ours, scikit-learn's | ours / scikit-learn's |
+|---|---|---|
+{small_jobs}
+
 ## Starting
 
 | With the compiled kernels cached on disk (`benchmarks/startup.py`) | |
@@ -249,6 +258,7 @@ def main(repeat=5):
         memory="\n".join(f"| {title} | {ours:.0f} MB | {theirs:.0f} MB |" for title, ours, theirs in memory.main()),
         parquet="\n\n".join(map(section, parquet.main())),
         search="\n".join(f"| {' | '.join(row)} |" for row in search.main()),
+        small_jobs="\n".join(f"| {' | '.join(row)} |" for row in small_jobs.main()),
         startup="\n".join(f"| {' | '.join(row)} |" for row in startup.main()),
     )
     (DOCS / "benchmarks.md").write_text(page)

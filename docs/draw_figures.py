@@ -1,8 +1,9 @@
-"""Draw the figures of theory.md and of guide/scale.md: `python docs/draw_figures.py` writes docs/figures/*.svg.
+"""Draw the figures of README.md, theory.md and guide/scale.md: `python docs/draw_figures.py` writes docs/figures/*.svg.
 
 The same versions of matplotlib and NumPy draw the same bytes. With the name of a folder, PNGs go there as well.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -335,8 +336,33 @@ def rounds():
     return fig
 
 
+def tables():
+    """Score and time to fit on seven tables relative to ours, as docs/benchmarks.md has them."""
+    page = (Path(__file__).parent / "benchmarks.md").read_text()
+    lines = [line for line in page.partition("\n## Tables\n")[2].partition("\n## ")[0].splitlines() if line[:1] == "|"]
+    names, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    cells = np.array(
+        [[re.fullmatch(r"(\S+) \((\S+), \S+\)", cell).groups() for cell in row[1:]] for row in rows], float
+    )
+    fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, layout="constrained")
+    places = np.arange(len(rows))[::-1]
+    for j, (name, marker) in enumerate(zip(names[1:], "o^sDv", strict=True)):
+        name = "sklearn_mlp" if name == "ours" else name
+        style = {"marker": marker, "label": name, "zorder": 3 if j == 0 else 2, "s": 60 if j == 0 else 40}
+        axes[0].scatter(cells[:, j, 0] / cells[:, 0, 0], places, **style)
+        axes[1].scatter(cells[:, j, 1], places, **style)
+    axes[0].set(xlabel="error relative to sklearn_mlp's", yticks=places, yticklabels=[row[0] for row in rows])
+    axes[1].set(xlabel="time to fit relative to sklearn_mlp's", xscale="log")
+    for ax in axes:
+        ax.axvline(1, color="0.7", linewidth=1)
+        ax.grid(axis="y", alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(names) - 1, frameon=False)
+    return fig
+
+
 OF_THEORY = neuron, layer, backward, tensor, network, residual, paths, hidden
-DRAWINGS = {f"theory_{draw.__name__}": draw for draw in OF_THEORY} | {"scale_rounds": rounds}
+DRAWINGS = {f"theory_{draw.__name__}": draw for draw in OF_THEORY} | {"scale_rounds": rounds, "tables": tables}
 
 
 def main():

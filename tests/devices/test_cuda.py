@@ -262,6 +262,7 @@ def test_pinned_memory_takes_a_power_of_two(cupy):
     import cupyx
 
     pool = cupy.get_default_pinned_memory_pool()
+    pool.free_all_blocks()
     array = cupyx.empty_pinned((1025,), np.float64)
     view = array[1:]
     del array

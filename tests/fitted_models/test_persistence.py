@@ -116,7 +116,7 @@ def test_a_clone_is_unfitted_and_trains_to_the_same_model(estimator):
     assert_same_bits(cloned.fit(*data(estimator)), model)
 
 
-def test_a_loaded_pipeline_predicts_identically_in_a_new_process(tmp_path, each_device):
+def test_a_loaded_pipeline_predicts_identically_in_a_new_process(tmp_path, each_device, kernels_of_any_job):
     X, y = load_digits(return_X_y=True)
     pipeline = make_pipeline(StandardScaler(), MLPClassifier(**SMALL, random_state=0)).fit(X, y)
     joblib.dump((pipeline, X), tmp_path / "pipeline.joblib")

@@ -11,6 +11,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 ROWS = [(fault, function) for rows in reliability.SECTIONS.values() for fault, function in rows.items()]
 
 
+@pytest.mark.usefixtures("kernels_of_any_job")  # models of this process are compared with those of others
 @pytest.mark.parametrize(("fault", "function"), ROWS, ids=[fault for fault, _ in ROWS])
 def test_the_page_tells_what_happens(fault, function):
     outcome = reliability.cell(reliability.run(function, reliability.OURS))
