@@ -1,8 +1,11 @@
 """The Python blocks of the README and of docs/ run, and their links lead somewhere."""
 
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -10,7 +13,8 @@ BUILT = {"_build", "gallery", "generated"}
 PAGES = [ROOT / "README.md"] + [
     page for page in sorted((ROOT / "docs").rglob("*.md")) if not BUILT & set(page.relative_to(ROOT / "docs").parts)
 ]
-BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$(?:\n\n```\n(?P<printed>.*?)^```$)?", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 SLOW = {ROOT / "docs" / "guide" / page for page in ("choosing.md", "regularisation.md")}  # compare many settings
 
 
@@ -21,13 +25,26 @@ def each_page(slow=frozenset()):
 
 @each_page(SLOW)
 def test_blocks_run(page, tmp_path, monkeypatch):
-    """The blocks of a page run one after the other in one namespace."""
+    """The blocks of a page run one after the other in one namespace, and print what the block after them shows.
+
+    What depends on the machine, such as a time, is shown in a block of "text", which is not compared.
+    """
     monkeypatch.chdir(tmp_path)
     text = page.read_text()
     namespace = {"__name__": "__main__"}
     for block in BLOCK.finditer(text):
         line = text[: block.start("code")].count("\n")
-        exec(compile("\n" * line + block["code"], str(page), "exec"), namespace)
+        with redirect_stdout(StringIO()) as printed:
+            exec(compile("\n" * line + block["code"], str(page), "exec"), namespace)
+        if block["printed"] is not None:
+            assert_nearly_the_same(printed.getvalue(), block["printed"])
+
+
+def assert_nearly_the_same(found, shown):
+    """Up to blanks, and to the differences that another processor makes in scores."""
+    assert NUMBER.sub("#", found).split() == NUMBER.sub("#", shown).split()
+    numbers = [[float(number.replace(",", "")) for number in NUMBER.findall(text)] for text in (found, shown)]
+    np.testing.assert_allclose(*numbers, rtol=0.1, atol=0.011)
 
 
 @each_page()
