@@ -95,10 +95,10 @@ Extra peak memory, beside X and the result:
 ## How cost grows
 
 Time and memory of training as one of rows, features, hidden units and classes varies (`benchmarks/scaling.py`, not part
-of `make bench`; 10,000×100 through (128,) to 10 classes where it does not, and 20 features and 32 hidden units for the
-rows; float32, batches of 200). A slope is that between two rows of the table in logarithms: 0 is a constant time for
-each row and epoch, 1 is a time in proportion. Memory is that in addition to X, which is a memory-mapped file at 10⁷
-rows.
+of `make bench`, and run on another machine, with AVX-512): 10,000×100 through (128,) to 10 classes where it does not,
+and 20 features and 32 hidden units for the rows; float32, batches of 200. A slope is that between two rows of the table
+in logarithms: 0 is a constant time for each row and epoch, 1 is a time in proportion. Memory is that in addition to X,
+which is a memory-mapped file at 10⁷ rows.
 
 ![Time and memory by rows, features, hidden units and classes](scaling.svg)
 
@@ -164,7 +164,7 @@ dictionaries, as [the guide](guide/scale.md#what-it-costs) advises.
 ## Dask
 
 What rounds on a cluster cost and give, on workers with one thread each that are processes of this machine
-(`benchmarks/dask_rounds.py`, which says on what data; not part of `make bench`):
+(`benchmarks/dask_rounds.py`, which says on what data; not part of `make bench`; on another machine, with AVX-512):
 
 | flights, 531 columns, 76,417 parameters, two shards and workers | |
 |---|---|
