@@ -12,8 +12,8 @@ threadpool_limits(1, user_api="blas")
 
 project = "sklearn_mlp"
 author = "the sklearn_mlp developers"
-copyright = f"2026, {author}"
 version = release = sklearn_mlp.__version__
+copyright = f"2026, {author}. Version {version}"
 
 extensions = [
     "myst_parser",
@@ -70,7 +70,7 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "pydata_sphinx_theme"
-html_title = f"sklearn_mlp {release}"
+html_title = "sklearn_mlp"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
