@@ -30,7 +30,7 @@ def find_classes(y, device, separate_columns):
         if y.ndim == 2:
             kind = "multilabel-indicator" if kind == "binary" else f"{kind}-multioutput"
     elif isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu":
-        # As `type_of_target` says, in an eighth of the time.
+        # As `type_of_target` says, which takes longer than a step on a small batch.
         values = np.unique(y)
         kind = "binary" if values.size <= 2 else "multiclass"
     elif y.dtype.kind == "O":

@@ -58,7 +58,7 @@ def _n_tiles(n_rows: int, n_columns: int) -> int:
     CuPy reduces 32 columns in a block of 512 threads, in which each thread reads n_rows / 16 numbers one after the
     other: 256 columns keep 8 of the 132 multiprocessors of an H100 busy. At the latency of its caches, 0.2 µs, that is
     3 µs for 256 rows, about what a second launch takes the device, besides 10 µs of Python; and 50 µs for 4,096 rows,
-    five times as long as the layer's product. So there are tiles from 128 numbers a thread on: of 64 rows or more, 4
+    which is 5 × the time of the layer's product. So there are tiles from 128 numbers a thread on: of 64 rows or more, 4
     numbers a thread, and no more than make 512 blocks. (The times are arithmetic, not measurements.)
     """
     if n_rows * min(n_columns, 32) < 128 * 512:
