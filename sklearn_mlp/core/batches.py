@@ -1,6 +1,8 @@
 """The rows of a data set in mini-batches."""
 
+import pickle
 from collections.abc import Iterator
+from copy import deepcopy
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -11,6 +13,10 @@ from sklearn_mlp.devices import Device
 
 Array = npt.NDArray[Any]
 
+
+# From this many rows on, the next order is drawn while an asynchronous device computes. Fewer are shuffled in the time
+# that a generator is copied.
+N_ROWS_AHEAD = 50_000
 
 # X, y and sample_weight of some rows; the sum of their weights, or their number if there are none; and `single_row`,
 # whether a single row has all the weight.
@@ -29,6 +35,23 @@ class TrainingBatch(NamedTuple):
     rate: float
     seed: int
     number: int
+
+
+class NextOrder:
+    """The order that the next shuffle will give, drawn by a copy of the generator.
+
+    The generator itself stays as it is for those who save its state or draw from it between two epochs.
+    """
+
+    def __init__(self, rows: Array, random_state: np.random.RandomState) -> None:
+        self.before = pickle.dumps(random_state.get_state(legacy=False))
+        self.rows, ahead = rows.copy(), deepcopy(random_state)
+        ahead.shuffle(self.rows)
+        self.after = ahead.get_state(legacy=False)
+
+    def is_of(self, random_state: np.random.RandomState) -> bool:
+        """Whether the generator is still as it was."""
+        return pickle.dumps(random_state.get_state(legacy=False)) == self.before
 
 
 class Batches:
@@ -66,6 +89,8 @@ class Batches:
         self.rows = rows
         self.n_rows = X.shape[0] if rows is None else len(rows)
         self.batch_size = min(batch_size, self.n_rows)
+        self._random_state: np.random.RandomState | None = None  # of the last shuffle
+        self._next_order: NextOrder | None = None
 
     @property
     def n_steps(self) -> int:
@@ -74,7 +99,12 @@ class Batches:
     def shuffle(self, random_state: np.random.RandomState) -> None:
         """Shuffle `rows` in place."""
         assert self.rows is not None
-        random_state.shuffle(self.rows)
+        self._random_state, ahead = random_state, self._next_order
+        if ahead is not None and ahead.is_of(random_state):
+            self.rows[...] = ahead.rows
+            random_state.set_state(ahead.after)
+        else:
+            random_state.shuffle(self.rows)
 
     def __iter__(self) -> Iterator[Batch]:
         y, sample_weight, order = self.y, self.sample_weight, None
@@ -100,6 +130,9 @@ class Batches:
                 X.shape[0] if total_weights is None else total_weights[i],
                 (X.shape[0] if n_weighted is None else n_weighted[i]) == 1,
             )
+        draws_ahead = self.device.asynchronous and self.n_rows >= N_ROWS_AHEAD
+        if self.rows is not None and self._random_state is not None and draws_ahead:
+            self._next_order = NextOrder(self.rows, self._random_state)
 
 
 class Data(NamedTuple):

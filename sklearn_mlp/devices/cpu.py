@@ -38,6 +38,7 @@ class CPU:
     # Rows are predicted, scored and (by lbfgs) trained on in chunks of about this many numbers: 8 MB in float64, which
     # is enough for the products to run at full speed and little enough to stay in cache.
     chunk_size = 2**20
+    asynchronous = False
 
     def active(self) -> AbstractContextManager[None]:
         """A context in which arrays are made, and kernels run, on this device."""

@@ -30,10 +30,13 @@ class Device(Protocol):
         The value of the estimators' attribute `device_`.
     chunk_size : int
         Rows are predicted, scored and (by lbfgs) trained on in chunks of about this many numbers.
+    asynchronous : bool
+        Whether methods return before the device has computed.
     """
 
     name: str
     chunk_size: int
+    asynchronous: bool
 
     def active(self) -> AbstractContextManager[None]: ...
     def release(self) -> None: ...

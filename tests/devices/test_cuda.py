@@ -20,6 +20,7 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn.datasets import load_digits
 
 from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, devices
+from sklearn_mlp.core import batches
 from sklearn_mlp.core.activations import ACTIVATIONS
 
 STAND_IN = Path(__file__).parents[1] / "cupy_on_cpu"
@@ -44,6 +45,41 @@ def assert_same_model(a, b, rtol=1e-9):
         assert_allclose(theirs, ours, rtol=rtol, atol=rtol)
     assert_allclose(a.loss_curve_, b.loss_curve_, rtol=rtol)
     assert a.n_iter_ == b.n_iter_
+
+
+# -- streams -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("estimator", "params", "y"),
+    [
+        (MLPClassifier, {"normalization": "batch", "dropout": 0.5}, CODES),
+        (MLPRegressor, {"solver": "lbfgs"}, TARGET),
+        (TabularMLPClassifier, {}, CODES),
+    ],
+    ids=["adam", "lbfgs", "tabular"],
+)
+def test_a_stream_of_the_user(estimator, params, y, cupy):
+    model = estimator(**{**SMALL, **params}, device="cuda")
+    expected = model.fit(X, y).predict(X)
+    with cupy.cuda.Stream(non_blocking=True):
+        assert_array_equal(model.fit(X, y).predict(X), expected)
+
+
+def test_a_captured_stream_takes_kernels_but_no_products(cupy):
+    # CuPy 14.2 refuses them, https://github.com/cupy/cupy/issues/6290.
+    device = devices.resolve_device("cuda")
+    A, b, Z = (device.to_device(np.ones(shape)) for shape in ((2, 2), (2,), (2, 2)))
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        device.tanh(Z, b)
+        with pytest.raises(NotImplementedError, match="cuBLAS API during stream capture"):
+            device.matmul(A, A, out=Z)
+        with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match="capturing"):
+            device.to_host(Z)
+        stream.end_capture()
+        device.matmul(A, A, out=Z)
+        assert_array_equal(device.to_host(Z), 2)
 
 
 # -- which device ------------------------------------------------------------------------------------------------------
@@ -349,6 +385,54 @@ def test_an_epoch_waits_once(solver, cupy):
         assert many[name] - few[name] == evaluations * each
 
 
+def test_the_next_order_is_drawn_while_the_device_computes(cupy, monkeypatch):
+    class NextOrder(batches.NextOrder):
+        def __init__(self, *args):
+            events.append("shuffle")
+            super().__init__(*args)
+
+    def collect(loss):
+        events.append("wait")
+        return type(device).collect(loss)
+
+    events, device = [], devices.resolve_device("cuda")
+    monkeypatch.setattr(batches, "N_ROWS_AHEAD", len(X))
+    monkeypatch.setattr(batches, "NextOrder", NextOrder)
+    monkeypatch.setattr(device, "collect", collect, raising=False)
+    MLPClassifier(**SMALL, device="cuda").fit(X, CODES)
+    assert events == 3 * ["shuffle", "wait"]
+    del events[:]
+    MLPClassifier(**SMALL, device="cuda").fit(X[1:], CODES[1:])
+    assert events == 3 * ["wait"]
+
+
+@pytest.mark.parametrize("draws", [False, True])
+@pytest.mark.parametrize("kind", [np.random.MT19937, np.random.PCG64])
+def test_the_order_of_rows_does_not_depend_on_when_it_is_drawn(kind, draws, cupy, monkeypatch):
+    class Draws:
+        def setup(self, estimator, context): ...
+        def on_fit_task_begin(self, estimator, context): ...
+        def on_fit_task_end(self, estimator, context):
+            if draws:
+                random_state.random_sample()
+            states.append(random_state.get_state(legacy=False)["state"])
+
+        def teardown(self, estimator, context): ...
+
+    def fit():
+        model = MLPClassifier(**SMALL | {"random_state": random_state}, device="cuda").set_callbacks(Draws())
+        model.fit(X, CODES).partial_fit(X, CODES)
+        return model.coefs_[0], str(states), random_state.random_sample()
+
+    results = []
+    for n_rows_ahead in (len(X), len(X) + 1):
+        monkeypatch.setattr(batches, "N_ROWS_AHEAD", n_rows_ahead)
+        states, random_state = [], np.random.RandomState(kind(0))
+        results.append(fit())
+    for ahead, expected in zip(*results, strict=True):
+        assert_array_equal(ahead, expected)
+
+
 @pytest.mark.parametrize("error", [False, True])
 def test_memory_is_given_back(error, cupy, monkeypatch):
     monkeypatch.setattr(sys.modules["sklearn_mlp.devices.cuda"], "RELEASED_BYTES", 0)
@@ -463,6 +547,16 @@ def test_streamed_rows_train_the_same_model(data, way, params, streamed):
     rtol = 1e-9 if b.coefs_[0].dtype == np.float64 else 1e-4
     assert_same_model(a, b, rtol)
     assert_allclose(a.predict_proba(data), b.predict_proba(data), rtol=rtol)
+
+
+@pytest.mark.parametrize("way", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+def test_streamed_rows_on_a_stream_of_the_user(way, streamed, cupy):
+    expected = MLPClassifier(**SMALL, **way, device="cuda").fit(X, CODES)
+    with cupy.cuda.Stream(non_blocking=True):
+        clf = MLPClassifier(**SMALL, **way, device="cuda").fit(X, CODES)
+        proba = clf.predict_proba(X)
+    assert_same_model(clf, expected, rtol=0)
+    assert_array_equal(proba, expected.predict_proba(X))
 
 
 def test_streaming_allocates_pinned_memory_once(streamed, cupy):

@@ -99,6 +99,7 @@ class CUDA:
 
     # Larger than on the CPU, as a GPU is fast only on large products.
     chunk_size = 2**24
+    asynchronous = True
 
     def __init__(self, index: int) -> None:
         self.index = index

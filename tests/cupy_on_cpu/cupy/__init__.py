@@ -11,6 +11,7 @@ every name and parameter too. Its rules:
   first and sums in several parts, since on a GPU nothing is first. T, S, ... must be one precision each.
 - An array is used on its own device only, and each thread has a current device of its own. Memory is limited, and
   counted until an array is gone.
+- cuBLAS is refused, and so is a wait, while a stream is captured; a stream is a thread's current one inside `with`.
 - Copies from pinned memory happen as late as an event allows, and pinned memory is read-only until the host has
   waited for the copy; two streams that use one array without an event between them are an error.
 - `cupy.cuda.counts` counts launches, copies each way, waits, and the allocations and frees that reach the driver: what
@@ -143,7 +144,7 @@ class ndarray:
     def dot(self, b, out=None):
         if out is None:
             assert self.ndim == b.ndim == 1
-            cuda.launch(self, b)  # the sums of parts, and below their sum
+            cuda.product(self, b)  # the sums of parts, and below their sum
             return _new(np.dot(self._array, b._array), self, b)
         for operand in (self, b):
             assert operand.flags.c_contiguous or operand.flags.f_contiguous, "CuPy would copy the operand"
@@ -153,7 +154,7 @@ class ndarray:
         if not out.flags.c_contiguous:
             raise ValueError("Output array must be C-contiguous")
         assert out.shape == (self.shape[0], b.shape[1])
-        cuda.launch(self, b, out)
+        cuda.product(self, b, out)
         np.dot(self._array, b._array, out=out._array)
 
     # -- NumPy's functions and operators: on device arrays and numbers alone --

@@ -14,8 +14,8 @@ counts = Counter()
 # fmt: off
 OWN = {
     "CUDARuntimeError", "Counter", "Memory", "OWN", "OutOfMemoryError", "Pinned", "PinnedPool", "Pool", "Runtime",
-    "SimpleNamespace", "calls", "copy", "counts", "defaultdict", "driver", "error", "happen", "launch",
-    "n_devices", "np", "pending", "pinned_pool", "pool", "prefix", "rounded", "seen", "send", "sending",
+    "SimpleNamespace", "calls", "captures", "copy", "counts", "defaultdict", "driver", "error", "happen", "launch",
+    "n_devices", "np", "pending", "pinned_pool", "pool", "prefix", "product", "rounded", "seen", "send", "sending",
     "threading", "tick", "use", "wait", "weakref",
 }
 # fmt: on
@@ -37,13 +37,10 @@ memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
 
 
 class _Current(threading.local):
-    """The devices that a thread has entered; a new thread begins with the first, whatever the others have."""
+    """The devices and streams that a thread has entered; a new thread begins with the first, whatever others have."""
 
     def __init__(self):
-        self.devices = [0]
-
-
-_current = _Current()
+        self.devices, self.streams = [0], [_null]
 
 
 class Runtime:
@@ -191,6 +188,20 @@ class Pinned(np.ndarray):
 class Stream:
     def __init__(self, non_blocking=False):
         self.tick, self.seen, self.pending, self.sending = 0, {}, [], []
+        self.captures = False
+
+    def __enter__(self):
+        _current.streams.append(self)
+        return self
+
+    def __exit__(self, *args):
+        _current.streams.pop()
+
+    def begin_capture(self):
+        self.captures = True
+
+    def end_capture(self):
+        self.captures = False
 
     def send(self, source, target):
         self.pending.append(lambda: np.copyto(target, source))
@@ -231,11 +242,15 @@ class Event:
             self.stream.pending.clear()
 
 
-_null, _host = Stream(), {}
+_host = {}
+
+
+_null = Stream()
+_current = _Current()
 
 
 def get_current_stream():
-    return _null
+    return _current.streams[-1]
 
 
 def _merge(seen, other):
@@ -244,14 +259,17 @@ def _merge(seen, other):
 
 
 def wait():
-    """The host waits for the current stream."""
+    """The host waits for the current stream, which it cannot while the stream is captured."""
+    stream = get_current_stream()
+    if stream.captures:
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
     counts["waits"] += 1
-    _host[_null] = _null.tick
+    _host[stream] = stream.tick
 
 
 def use(*operands, stream=None):
     """The stream uses these arrays next."""
-    stream = stream or _null
+    stream = stream or get_current_stream()
     stream.tick += 1
     for memory_ in {operand._memory for operand in operands if hasattr(operand, "_memory")}:
         if memory_.device != runtime.getDevice():
@@ -270,3 +288,10 @@ def copy(direction, n_bytes):
 def launch(*operands):
     counts["launches"] += 1
     use(*operands)
+
+
+def product(*operands):
+    """A launch of cuBLAS, which CuPy refuses while a stream is captured."""
+    if get_current_stream().captures:
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+    launch(*operands)
