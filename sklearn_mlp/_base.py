@@ -3,6 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from functools import wraps
+from itertools import chain
 from operator import is_not
 from typing import ClassVar
 
@@ -93,6 +94,38 @@ def score_prediction(estimator, task, prediction, y, sample_weight, device):
     return task.score_decoded(y, prediction, weight)
 
 
+class CaptionedDiagram:
+    """scikit-learn's diagram of an estimator for notebooks, with a caption about the fitted networks."""
+
+    def _sk_visual_block_(self):
+        # The module is private: where it is another one, scikit-learn draws the diagram without a caption.
+        from sklearn.utils._repr_html.estimator import _VisualBlock
+
+        name, networks = type(self).__name__, self._fitted_networks()
+        caption = self._caption(networks) if networks else None
+        return _VisualBlock("single", self, names=name, name_details=str(self), name_caption=caption)
+
+    def _caption(self, networks):
+        first = networks[0]
+        layers = " → ".join(str(size) for size in [*map(len, first.coefs_), first.n_outputs_])
+        arrays = [[*each.coefs_, *each.intercepts_, *getattr(each, "scales_", ())] for each in networks]
+        n_epochs = max(len(each.loss_curve_) for each in networks)
+        epoch = "epoch" if first.learning_rate_curve_ else "iteration"
+        facts = {
+            "loss": getattr(self, "loss_", None),
+            "best validation score": getattr(self, "best_validation_score_", None),
+            "out-of-fold score": getattr(self, "oof_score_", None),
+        }
+        return " · ".join(
+            [
+                layers if first is self else f"{len(networks)} × ({layers})",
+                f"{sum(array.size for array in chain.from_iterable(arrays)):,} parameters",
+                f"{n_epochs:,} {epoch}{'s' * (n_epochs != 1)}",
+                *(f"{name} {value:.4g}" for name, value in facts.items() if value is not None),
+            ]
+        )
+
+
 class Here:
     """Where a network is trained unless an estimator says otherwise: in this process."""
 
@@ -111,7 +144,9 @@ class Here:
         return read_training_set(*args)
 
 
-class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters, ABC):
+class BaseMLP(
+    CaptionedDiagram, CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters, ABC
+):
     """Multi-layer perceptron; a subclass finds the task and the loss for y."""
 
     @abstractmethod
@@ -265,6 +300,9 @@ class BaseMLP(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         return {"epoch": [*range(1, n_epochs + 1)]} | {
             name: [np.nan] * (n_epochs - len(curve)) + curve for name, curve in curves.items() if curve
         }
+
+    def _fitted_networks(self):
+        return [self] if "_model" in vars(self) else []
 
     # -- persistence and tags ----------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlp._base import interruptible, score
+from sklearn_mlp._base import CaptionedDiagram, interruptible, score
 from sklearn_mlp._blocks import predict_blocks
 from sklearn_mlp._checks import (
     about,
@@ -69,7 +69,7 @@ class TabularParameters(ValidatesNames, BaseEstimator):
     verbose: bool | int = parameter(False, "verbose")
 
 
-class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
+class _TabularMLP(CaptionedDiagram, CallbackSupportMixin, TabularParameters, ABC):
     @abstractmethod
     def _network(self, n_rows):
         """A network with the parameters of this estimator for so many rows."""
@@ -153,6 +153,9 @@ class _TabularMLP(CallbackSupportMixin, TabularParameters, ABC):
 
     def _score(self, X, y, sample_weight):
         return score(self, lambda snapshot: snapshot.estimators_[0]._model.task, X, y, sample_weight)
+
+    def _fitted_networks(self):
+        return vars(self).get("estimators_", [])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,6 +1,6 @@
 """Every kernel of the GPU, as it is called, through CuPy's code generator and NVIDIA's compiler; no GPU is needed.
 
-`pip install -e '.[cuda-check]'` installs what this takes.
+`make cuda-check` installs what this takes.
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ for package in ("cupy", "nvidia.cuda_nvrtc", "nvidia.cuda_runtime"):
     except ModuleNotFoundError:
         found = None
     if found is None:
-        pytest.skip(f"{package} is not installed: pip install -e '.[cuda-check]'", allow_module_level=True)
+        pytest.skip(f"{package} is not installed: make cuda-check", allow_module_level=True)
 
 SOURCE = Path(sklearn_mlp.__file__).parent / "devices" / "cuda" / "kernels.py"
 KERNELS = re.findall(r"^(\w+) = (?:_\w+|cupy\.\w+Kernel)\(", SOURCE.read_text(), re.MULTILINE)

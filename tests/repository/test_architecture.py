@@ -1,9 +1,12 @@
 """The direction of the arrows: what each part of the package may import from the others, and from outside."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import sklearn
 
 import sklearn_mlp
 from sklearn_mlp import MLPClassifier, MLPRegressor
@@ -250,3 +253,11 @@ def test_imports(path):
     assert not outside & {"cupy", "cupyx"} or name.startswith("devices.cuda")
     if name.startswith(("core", "devices")):
         assert not any(imported.split(".")[0] == "sklearn" for imported in imports)
+
+
+def test_an_import_that_fails_for_the_version_of_scikit_learn_says_so():
+    script = "import sklearn.callback; del sklearn.callback.CallbackSupportMixin; import sklearn_mlp"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    *_, error, note = run.stderr.splitlines()
+    assert error.startswith("ImportError: cannot import name 'CallbackSupportMixin'")
+    assert f"this is scikit-learn {sklearn.__version__}. Upgrade sklearn_mlp, or install" in note
