@@ -31,7 +31,10 @@ templates_path = ["_templates"]
 highlight_language = "none"
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+# GitHub shows formulas in these fences, too, and leaves their backslashes alone. "5 $ or 6 $" is no formula.
+myst_fence_as_directive = ["math"]
+myst_dmath_allow_space = False
 myst_heading_anchors = 4
 
 autosummary_generate = True
