@@ -1,5 +1,8 @@
 """The Python blocks of the README and of docs/ run, their links lead somewhere, and their formulas are LaTeX."""
 
+import importlib
+import inspect
+import pydoc
 import re
 from contextlib import redirect_stdout
 from io import StringIO
@@ -70,3 +73,12 @@ def test_formulas_are_latex(page):
             rows += re.split(r"\\\\|&|\\(?:begin|end)\{\w+\}", block["text"])
     for row in filter(str.strip, rows):
         MathTextParser("path").parse(f"${' '.join(row.split())}$")
+
+
+def test_names_that_the_inventories_hold_exist():
+    importlib.import_module("sklearn.experimental.enable_halving_search_cv")
+    for inventory in ROOT.glob("docs/inventories/*.inv"):
+        for line in inventory.read_text().splitlines()[3:]:
+            name, kind, _ = line.split()
+            found = pydoc.locate(name)
+            assert inspect.ismodule(found) if kind == "mod" else callable(found), name
