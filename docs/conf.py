@@ -1,7 +1,12 @@
 """Sphinx builds the site with `make docs`."""
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
 from sphinx_gallery.sorting import ExplicitOrder
 from threadpoolctl import threadpool_limits
 
@@ -21,6 +26,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
@@ -29,9 +35,14 @@ extensions = [
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 highlight_language = "none"
+default_role = "literal"  # `alpha` in a docstring
+nitpicky = True
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+# GitHub shows formulas in these fences, too, and leaves their backslashes alone. "5 $ or 6 $" is no formula.
+myst_fence_as_directive = ["math"]
+myst_dmath_allow_space = False
 myst_heading_anchors = 4
 
 autosummary_generate = True
@@ -39,6 +50,27 @@ autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
+
+# A build reads no network: docs/inventories has the names that are linked, a line each.
+DOCS = Path(__file__).parent
+intersphinx_mapping = {
+    name: (url, f"inventories/{name}.inv")
+    for name, url in {
+        "dask": "https://docs.dask.org/en/stable/",
+        "distributed": "https://distributed.dask.org/en/stable/",
+        "joblib": "https://joblib.readthedocs.io/en/stable/",
+        "numpy": "https://numpy.org/doc/stable/",
+        "sklearn": "https://scikit-learn.org/stable/",
+    }.items()
+}
+names = re.findall(r"~(sklearn_mlp\.[\w.]+)", (DOCS / "api.rst").read_text())
+for inventory in DOCS.glob("inventories/*.inv"):
+    names += re.findall(r"^\w[\w.]*", inventory.read_text(), re.MULTILINE)
+# In code type: `GridSearchCV` or `joblib.dump`, but not `dump`. Of two that have one name, ours comes first.
+LINKS = {name: name for name in names}
+for name in names:
+    if re.search("[A-Z_]", short := name.rpartition(".")[2]):
+        LINKS.setdefault(short, name)
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
@@ -87,4 +119,58 @@ html_theme_options = {
     "pygments_dark_style": "monokai",
 }
 # The pages of the top level have none beside them.
-html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md")} | {"gallery/*": []}
+html_sidebars = {page.stem: [] for page in DOCS.glob("*.md")} | {"gallery/*": []}
+
+
+class ParameterGroups(SphinxTransform):
+    """Divide the parameters of a class into the groups that its docstring lists, from where each name leads to it."""
+
+    default_priority = 600
+
+    def apply(self):
+        for content in self.document.findall(addnodes.desc_content):
+            for introduction, groups in pairwise(content):
+                if introduction.astext().startswith("The parameters in groups"):
+                    self.divide(groups, next(content.findall(nodes.definition_list)), content.parent[0]["ids"][0])
+
+    def divide(self, groups, parameters, class_name):
+        items = {item[0][0].astext(): item for item in parameters}
+        for group in groups:
+            title = nodes.rubric("", group.astext().partition(":")[0])
+            of_group = nodes.definition_list()
+            for name in list(group.findall(nodes.literal)):
+                item = items[name.astext()]
+                item["ids"].append(f"{class_name}.{name.astext()}")
+                name.replace_self(nodes.reference("", "", name.deepcopy(), refid=item["ids"][0]))
+                of_group += item
+            parameters.parent.extend([title, of_group])
+        parameters.parent.remove(parameters)
+
+
+class LinkNames(SphinxTransform):
+    """Link a name in code type to its reference where a page names it first. On GitHub, it stays code."""
+
+    default_priority = 700
+
+    def apply(self):
+        linked = {self.env.docname.rpartition(".")[2]}
+        for literal in list(self.document.findall(nodes.literal)):
+            name = literal.astext()
+            if name in LINKS and name not in linked and not inside_link_or_title(literal):
+                linked.add(name)
+                options = {"refdomain": "py", "reftype": "obj", "reftarget": LINKS[name], "refexplicit": True}
+                literal.replace_self(
+                    addnodes.pending_xref("", literal.deepcopy(), refdoc=self.env.docname, refwarn=True, **options)
+                )
+
+
+def inside_link_or_title(node):
+    while node := node.parent:
+        if isinstance(node, nodes.reference | nodes.title | addnodes.pending_xref):
+            return True
+    return False
+
+
+def setup(app):
+    app.add_transform(ParameterGroups)
+    app.add_transform(LinkNames)

@@ -341,7 +341,7 @@ n_jobs : int or None, default=None
 
 device : str, default='cpu'
     Device used by `fit` and `predict`, resolved at each call: 'cpu', 'cuda', 'cuda:N' or 'auto', see
-    :class:`MLPClassifier`. The table remains in main memory if the device has too little.
+    :class:`~sklearn_mlp.MLPClassifier`. The table remains in main memory if the device has too little.
 
 random_state : int, RandomState instance or None, default=None
     Determines the folds, and the initial weights, the order of the samples and the dropout masks of each network. Pass
@@ -407,7 +407,8 @@ sample_weight_val : array-like of shape (n_val_samples,), default=None
 There are no checkpoints: an interrupt, a :class:`~sklearn_mlp.callbacks.TimeLimit` or another callback that asks
 training to stop ends the epochs that are running, and the networks that have been trained until then are the model. A
 fit takes seconds to minutes; for days of training, encode the table by :class:`~sklearn_mlp.encoders.TabularEncoder`
-and train an :class:`MLPClassifier` or :class:`MLPRegressor` with a :class:`~sklearn_mlp.callbacks.Checkpoint`.
+and train an :class:`~sklearn_mlp.MLPClassifier` or :class:`~sklearn_mlp.MLPRegressor` with a
+:class:`~sklearn_mlp.callbacks.Checkpoint`.
 
 With no more rows than a mini-batch has, equal rows are merged into one of their total weight, so that a weight is the
 same as a repetition.
@@ -518,7 +519,11 @@ def documented(described, **parts):
 
 
 def documented_after(cls):
-    """As `documented`, with the sections of the docstring of another class: "$local_parameters", "$local_notes", ..."""
-    _, *sections = re.split(r"\n\n([A-Z][\w ]+)\n-+\n", (cls.__doc__ or "").rstrip())
+    """As `documented`, with the sections of the docstring of another class: "$local_parameters", "$local_notes", ...
+
+    "$local_groups" is the paragraph before the first section, the list of groups of the parameters.
+    """
+    introduction, *sections = re.split(r"\n\n([A-Z][\w ]+)\n-+\n", (cls.__doc__ or "").rstrip())
     parts = {f"local_{title.lower()}": text for title, text in zip(sections[::2], sections[1::2], strict=True)}
+    parts["local_groups"] = introduction.rpartition("\n\n")[2]
     return lambda described: documented(described, **parts)

@@ -168,6 +168,11 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
     Trains the network of :class:`~sklearn_mlp.MLPClassifier` on the workers of a cluster, on data that need not fit in
     the memory of one machine.
 
+    The parameters in groups, in the order of their description:
+
+    $local_groups
+    - Cluster: `client`, `n_shards`, `sync_every`.
+
     Parameters
     ----------
     $local_parameters
@@ -226,6 +231,11 @@ class DaskMLPRegressor(_DaskMLP, MLPRegressor):
 
     Trains the network of :class:`~sklearn_mlp.MLPRegressor` on the workers of a cluster, on data that need not fit in
     the memory of one machine.
+
+    The parameters in groups, in the order of their description:
+
+    $local_groups
+    - Cluster: `client`, `n_shards`, `sync_every`.
 
     Parameters
     ----------

@@ -180,7 +180,7 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
     $categorical_features
 
     class_weight : dict, list of dict, 'balanced' or None, default=None
-        Class weights ``{label: weight}``, see :class:`MLPClassifier`.
+        Class weights ``{label: weight}``, see :class:`~sklearn_mlp.MLPClassifier`.
 
     label_smoothing : float, default=0.0
         Fraction of each label, in [0, 1), that is distributed over all classes.
@@ -354,7 +354,7 @@ class TabularMLPRegressor(RegressorMixin, _TabularMLP):
 
     loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson', 'gamma', 'tweedie', 'log_loss'}, \
             default='squared_error'
-        Loss of a sample, see :class:`MLPRegressor`.
+        Loss of a sample, see :class:`~sklearn_mlp.MLPRegressor`.
 
     huber_delta : float, default=1.0
         Error, in standard deviations of y, at which 'huber' changes from quadratic to linear. Ignored by other losses.

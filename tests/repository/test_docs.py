@@ -1,5 +1,8 @@
-"""The Python blocks of the README and of docs/ run, and their links lead somewhere."""
+"""The Python blocks of the README and of docs/ run, their links lead somewhere, and their formulas are LaTeX."""
 
+import importlib
+import inspect
+import pydoc
 import re
 from contextlib import redirect_stdout
 from io import StringIO
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.mathtext import MathTextParser
 
 ROOT = Path(__file__).parents[2]
 BUILT = {"_build", "gallery", "generated"}
@@ -14,6 +18,7 @@ PAGES = [ROOT / "README.md"] + [
     page for page in sorted((ROOT / "docs").rglob("*.md")) if not BUILT & set(page.relative_to(ROOT / "docs").parts)
 ]
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$(?:\n\n```\n(?P<printed>.*?)^```$)?", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 SLOW = {ROOT / "docs" / "guide" / page for page in ("choosing.md", "regularisation.md")}  # compare many settings
 
@@ -56,3 +61,24 @@ def test_links_within_the_repository_lead_somewhere(page):
         example = ROOT / "examples" / "gallery" / Path(target).with_suffix(".py").name
         path = example if "gallery/plot_" in target else page.parent / target
         assert path.exists(), target
+
+
+@each_page()
+def test_formulas_are_latex(page):
+    """Row by row, as Matplotlib does not know the environments: no unknown command, and each brace has its partner."""
+    text = page.read_text()
+    rows = re.findall(r"\$([^$]+)\$", re.sub(r"`[^`]*`", "", FENCE.sub("", text)))
+    for block in FENCE.finditer(text):
+        if block["language"] == "math":
+            rows += re.split(r"\\\\|&|\\(?:begin|end)\{\w+\}", block["text"])
+    for row in filter(str.strip, rows):
+        MathTextParser("path").parse(f"${' '.join(row.split())}$")
+
+
+def test_names_that_the_inventories_hold_exist():
+    importlib.import_module("sklearn.experimental.enable_halving_search_cv")
+    for inventory in ROOT.glob("docs/inventories/*.inv"):
+        for line in inventory.read_text().splitlines()[3:]:
+            name, kind, _ = line.split()
+            found = pydoc.locate(name)
+            assert inspect.ismodule(found) if kind == "mod" else callable(found), name

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
@@ -16,6 +17,7 @@ LEFT_OUT = {"ES01", "RT02"}
 # The order of the parameters: the estimators describe theirs in groups.
 OF_ESTIMATORS = {"PR03"}
 OF_METHODS = {"SA01", "EX01"}  # their class has See Also and Examples
+IN_GROUPS = [sklearn_mlp.MLPClassifier, sklearn_mlp.MLPRegressor, dask.DaskMLPClassifier, dask.DaskMLPRegressor]
 # Of sklearn.callback.FitCallback, whose docstrings say when each is called.
 HOOKS = {"setup", "on_fit_task_begin", "on_fit_task_end", "teardown"}
 
@@ -38,7 +40,7 @@ def test_docstring(name, left_out):
     assert not problems
 
 
-@pytest.mark.parametrize("estimator", [sklearn_mlp.MLPClassifier, sklearn_mlp.MLPRegressor])
+@pytest.mark.parametrize("estimator", IN_GROUPS)
 def test_parameters_are_in_groups_with_the_defaults_of_the_constructor(estimator):
     text = inspect.getdoc(estimator)
     groups, _, rest = text.partition("Parameters\n----")
@@ -48,6 +50,17 @@ def test_parameters_are_in_groups_with_the_defaults_of_the_constructor(estimator
     assert [name for name, _ in lines] == groups
     defaults = {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}
     assert {name: ast.literal_eval(default) for name, default in lines} == defaults
+
+
+def test_table_of_the_guide_has_these_groups():
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "choosing.md").read_text()
+    table = guide.partition("## Parameters by group")[2].partition("\n## ")[0]
+    found = {tuple(re.findall(r"`(\w+)`", row)) for row in re.findall(r"^\|[^|]+\|(.*)\|$", table, re.MULTILINE)} - {()}
+    groups = set()
+    for estimator in sklearn_mlp.MLPClassifier, sklearn_mlp.MLPRegressor:
+        listed = inspect.getdoc(estimator).partition("The parameters in groups")[2].partition("\nParameters\n")[0]
+        groups |= {tuple(re.findall(r"`(\w+)`", group)) for group in listed.split("\n- ")[1:]}
+    assert found == groups
 
 
 @pytest.mark.parametrize("estimator", [sklearn_mlp.MLPClassifier, sklearn_mlp.MLPRegressor])
