@@ -138,7 +138,7 @@ proportional time. Memory is in addition to X, which is a memory-mapped file at 
 
 `MLPClassifier` fitted alternately to the row groups of a Parquet file and to the same rows in memory
 (`benchmarks/parquet.py`). A fit includes the pass before the first epoch. 'narrow' and 'wide' are written without
-dictionary encoding, as [the guide](guide/scale.md#what-it-costs) recommends.
+dictionary encoding, as [the guide](guide/scale.md#cost) recommends.
 
 {parquet}
 
@@ -174,7 +174,7 @@ Cost and accuracy of rounds on a cluster whose workers are processes of this mac
 | rows per second: two workers / one; without Dask, two processes / one | 1.79; 1.96 |
 | bytes sent in a round, relative to 24 bytes per parameter and shard, in four runs | 0.5 to 1.7 |
 | tasks of the scheduler after 5, 100, 200 rounds | 69, 66, 66 |
-| held-out log loss after four epochs, mean of five seeds, minus that of one process | 0.0046 |
+| held-out log-loss after four epochs, mean of five seeds, minus that of one process | 0.0046 |
 | the same with twice the learning rate | -0.0005 |
 | the model after a worker was killed | bit-identical |
 """
