@@ -143,7 +143,8 @@ def main(repeat=3):
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         yield (
-            f"speed relative to training in memory; medians of {repeat} runs of {N_EPOCHS} epochs in float32, batches of 200",
+            f"speed relative to training in memory; medians of {repeat} runs of {N_EPOCHS} epochs in float32, "
+            "batches of 200",
             (
                 "table",
                 "network",

