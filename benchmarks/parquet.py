@@ -143,8 +143,16 @@ def main(repeat=3):
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         yield (
-            f"speed in memory = 1; medians of {repeat} runs of {N_EPOCHS} epochs in float32, batches of 200",
-            ("table", "network", "an epoch", "a fit", "seconds of an epoch in memory, from Parquet", "of a fit"),
+            f"speed relative to training in memory; medians of {repeat} runs of {N_EPOCHS} epochs in float32, "
+            "batches of 200",
+            (
+                "table",
+                "network",
+                "speed of an epoch",
+                "of a fit",
+                "seconds per epoch: in memory, from Parquet",
+                "per fit",
+            ),
             (
                 [table, str(network)]
                 + [f"{first / second:.2f}" for first, second in (epoch, fit)]
@@ -153,7 +161,7 @@ def main(repeat=3):
             ),
         )
         yield (
-            f"peak memory of a fit in addition to that before it, {OTHERS[0]} columns, row groups of {OTHERS[1]:,}",
+            f"peak memory of a fit minus the memory before it, {OTHERS[0]} columns, row groups of {OTHERS[1]:,}",
             ("estimator", "rows", "the rows as float32", "extra memory"),
             (
                 (estimator, f"{n_rows:,}", f"{4 * n_rows * OTHERS[0] / 2**20:.0f} MiB", f"{peak / 2**20:.0f} MiB")

@@ -26,27 +26,26 @@ CONTESTANTS = ["products", "ours", "JAX", "PyTorch", "scikit-learn"]
 
 TEXT = """# Benchmarks
 
-Written by `make bench`. All figures are ratios of times that were taken in turn; the minimum of {repeat} runs is
-compared. The machine is shared with others, so a ratio moves by a tenth from one run to the next, and some by more:
-scikit-learn's predict, which fills gigabytes of new memory, and the recipes with dropout. It was: {machine}.
+`make bench` writes this page. All figures are ratios of alternating measurements, from the minimum of {repeat} runs.
+The machine is shared, so ratios vary by a tenth from run to run. scikit-learn's predict, which allocates gigabytes, and
+the recipes with dropout vary more. Machine and versions: {machine}.
 
 ## Training
 
-A step is one mini-batch, with everything that an epoch does for it. *bare products* are X W, Xᵀ dZ and dZ Wᵀ of each
-layer and nothing else: no training can be faster. What was done for PyTorch and JAX to be at their best is in
-`benchmarks/peers.py`; for sparse X there is none of either.
+A step processes one mini-batch, including everything that an epoch does for it. *bare products* are only the matrix
+products X W, Xᵀ dZ and dZ Wᵀ of each layer, a lower bound for the time of a step. `benchmarks/peers.py` contains the
+optimised PyTorch and JAX versions; there are none for sparse X.
 
 | Adam; float32 unless noted | scikit-learn / ours | PyTorch / ours | JAX / ours | ours / bare products |
 |---|---|---|---|---|
 {training}
 
-![Time of a training step relative to the bare products](benchmarks.svg)
+![Time of a training step relative to the matrix products](benchmarks.svg)
 
-## Fits as their users write them
+## Whole fits
 
-Time relative to ours, of a fit of a new model and, after the slash, of each epoch after the first
-(`benchmarks/fits.py`; Adam, one hidden layer of 100, batches of 200, float32; Keras with JAX, which compiles the
-network anew in each fit):
+Time relative to ours of a fit of a new model and, after the slash, of each epoch after the first (`benchmarks/fits.py`;
+Adam, one hidden layer of 100, batches of 200, float32; Keras with JAX, which compiles the network again in each fit):
 
 | | ours | scikit-learn | skorch | Keras |
 |---|---|---|---|---|
@@ -54,9 +53,10 @@ network anew in each fit):
 
 ## Tables
 
-The estimators for tables and others at their defaults, on seven real tables of 802 to 7,500 training rows
-(`benchmarks/tables.py` says which, and what each is given). The score of two classes is 1 - ROC AUC, that of more the
-log-loss, that of a number the root mean squared error in standard deviations of y: lower is better.
+The tabular estimators and others, all at their defaults, on seven real tables of 802 to 7,500 training rows
+(`benchmarks/tables.py` describes the tables and the input of each estimator). The score is 1 - ROC AUC for two classes,
+the log-loss for more classes, and the root mean squared error in standard deviations of y for regression. Lower is
+better.
 
 {tables}
 ## Dropout, normalisation, solvers
@@ -86,23 +86,23 @@ predict_proba of 1,000,000×50 float32 through (256, 256), time relative to ours
 
 ## Memory
 
-Extra peak memory, beside X and the result:
+Peak memory in addition to X and the result:
 
 | | ours | scikit-learn |
 |---|---|---|
 {memory}
 
-## How cost grows
+## Scaling
 
-Time and memory of training as one of rows, features, hidden units and classes varies (`benchmarks/scaling.py`, not part
-of `make bench`, and run on another machine, with AVX-512): 10,000×100 through (128,) to 10 classes where it does not,
-and 20 features and 32 hidden units for the rows; float32, batches of 200. A slope is that between two rows of the table
-in logarithms: 0 is a constant time for each row and epoch, 1 is a time in proportion. Memory is that in addition to X,
-which is a memory-mapped file at 10⁷ rows.
+Time and memory of training as a function of the number of rows, features, hidden units or classes
+(`benchmarks/scaling.py`, not part of `make bench`, run on another machine, with AVX-512). The fixed values are
+10,000×100 through (128,) to 10 classes, but 20 features and 32 hidden units where the rows vary; float32, batches of
+200. The slope between two rows of the table is in logarithmic scale: 0 means constant time per row and epoch, 1 means
+proportional time. Memory is in addition to X, which is a memory-mapped file at 10⁷ rows.
 
 ![Time and memory by rows, features, hidden units and classes](scaling.svg)
 
-| varies | to | µs a row, ours | slope | MB | µs a row, scikit-learn | slope | MB | scikit-learn / ours |
+| varies | to | µs per row, ours | slope | MB | µs per row, scikit-learn | slope | MB | scikit-learn / ours |
 |---|---|---|---|---|---|---|---|---|
 | rows | 1,000 | 0.149 |  | 0 | 0.969 |  | 0 | 6.5 |
 | rows | 10,000 | 0.149 | 0.00 | 0 | 1.02 | 0.02 | 1 | 6.8 |
@@ -127,17 +127,18 @@ which is a memory-mapped file at 10⁷ rows.
 | classes | 1,000 | 6.75 | 0.71 | 1 | 12.3 | 0.64 | 90 | 1.8 |
 | classes | 10,000 | 56.1 | 0.92 | 7 | 210 | 1.23 | 899 | 3.8 |
 
-- **Rows**: time for each is constant. Memory is 24 bytes a row: their order, and y, twice. scikit-learn copies X.
-- **Features, hidden units, classes**: slopes begin near 0, where a step is mostly calls, and reach 1, where it is
-  products; the bend is where the network has some ten thousand parameters. scikit-learn is 5 times slower where calls
-  dominate and 2 to 4 times where products do.
-- **Classes**: scikit-learn has a matrix of rows × classes for y; here y is a column of numbers.
+- **Rows**: the time per row is constant. Memory is 24 bytes per row: for their order, and for two copies of y.
+  scikit-learn copies X.
+- **Features, hidden units, classes**: slopes start near 0, where the overhead of calls dominates a step, and reach 1,
+  where matrix products dominate. The transition is at some ten thousand parameters. scikit-learn is 5 times slower
+  where calls dominate and 2 to 4 times where products do.
+- **Classes**: scikit-learn stores y as a matrix of rows × classes; here y is a column of integers.
 
 ## Parquet files
 
-`MLPClassifier` fitted to the row groups of a Parquet file and to the same rows in memory, in turn
+`MLPClassifier` fitted alternately to the row groups of a Parquet file and to the same rows in memory
 (`benchmarks/parquet.py`). A fit includes the pass before the first epoch. 'narrow' and 'wide' are written without
-dictionaries, as [the guide](guide/scale.md#what-it-costs) advises.
+dictionary encoding, as [the guide](guide/scale.md#cost) recommends.
 
 {parquet}
 
@@ -149,13 +150,13 @@ dictionaries, as [the guide](guide/scale.md#what-it-costs) advises.
 
 ## Small jobs
 
-64 hidden units; the first three on scikit-learn's digits, fits of 200 epochs (`benchmarks/small_jobs.py`):
+64 hidden units, fits of 200 epochs; the first three rows are for scikit-learn's digits (`benchmarks/small_jobs.py`):
 
 | | ours, scikit-learn's | ours / scikit-learn's |
 |---|---|---|
 {small_jobs}
 
-## Starting
+## Startup time
 
 | With the compiled kernels cached on disk (`benchmarks/startup.py`) | |
 |---|---|
@@ -163,19 +164,19 @@ dictionaries, as [the guide](guide/scale.md#what-it-costs) advises.
 
 ## Dask
 
-What rounds on a cluster cost and give, on workers with one thread each that are processes of this machine
-(`benchmarks/dask_rounds.py`, which says on what data; not part of `make bench`; on another machine, with AVX-512):
+Cost and accuracy of rounds on a cluster whose workers are processes of this machine with one thread each
+(`benchmarks/dask_rounds.py`, which describes the data; not part of `make bench`; run on another machine, with AVX-512):
 
 | flights, 531 columns, 76,417 parameters, two shards and workers | |
 |---|---|
-| share of an epoch that is not the longer task of a round, 274 steps a round | 5.3 % |
-| the same for (512, 256) hidden units, 98 steps a round | 5.0 % |
-| rows a second of two workers / one; two processes / one without Dask | 1.79; 1.96 |
-| a round sends, relative to 24 bytes a parameter and shard, in four runs | 0.5 to 1.7 |
+| overhead of the rounds as a share of an epoch, 274 steps per round | 5.3 % |
+| the same for (512, 256) hidden units, 98 steps per round | 5.0 % |
+| rows per second: two workers / one; without Dask, two processes / one | 1.79; 1.96 |
+| bytes sent in a round, relative to 24 bytes per parameter and shard, in four runs | 0.5 to 1.7 |
 | tasks of the scheduler after 5, 100, 200 rounds | 69, 66, 66 |
-| held-out log loss after four epochs, mean of five seeds, minus that of one process | 0.0046 |
-| the same at twice the learning rate | -0.0005 |
-| the model after a worker is killed | bit-identical |
+| held-out log-loss after four epochs, mean of five seeds, minus that of one process | 0.0046 |
+| the same with twice the learning rate | -0.0005 |
+| the model after a worker was killed | bit-identical |
 """
 
 

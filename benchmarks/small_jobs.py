@@ -57,7 +57,7 @@ def main():
         fit, of_theirs = (partial(mlp((64,), **parameters).fit, scale(X), y) for mlp in (OURS, THEIRS))
         ours, numba, theirs = compare([fit, partial(on_numba, fit), of_theirs], n_calls=5, repeat=3)
         yield f"`fit` of {name}", f"{ours * 1e3:.0f}, {theirs * 1e3:.0f} ms", f"{ours / theirs:.2f}"
-        yield "the same, on Numba's kernels", f"{numba * 1e3:.0f} ms", f"{numba / theirs:.2f}"
+        yield "the same, with Numba's kernels", f"{numba * 1e3:.0f} ms", f"{numba / theirs:.2f}"
 
 
 if __name__ == "__main__":

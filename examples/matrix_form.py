@@ -1,8 +1,8 @@
-"""One dense layer, written with Python loops and with matrix products: the same numbers, at very different speed.
+"""A dense layer with Python loops and with matrix products: the same results, at very different speeds.
 
-The loops follow the element-by-element formulas of docs/theory.md, the products are those of sklearn_mlp/core/dense.py.
-Forward (Z) and backward (dW, db, dX) are checked to be equal, on images of scikit-learn's digits, and timed side by
-side. Then the gradients are checked against finite differences along random directions.
+The loops follow the elementwise formulas of docs/theory.md; the products are those of sklearn_mlp/core/dense.py. On
+scikit-learn's digits, the script checks that the results of the forward pass (Z) and of the backward pass (dW, db, dX)
+are equal, and times them. Then it checks the gradients against finite differences along random directions.
 
 Run with `python examples/matrix_form.py`.
 """
@@ -78,7 +78,7 @@ def print_times(X, W, b, dZ):
 
 
 def relative_error(loss, point, gradient, direction, h=1e-3):
-    """Of the slope of `loss` along `direction`; h may be large, as central differences of a quadratic are exact."""
+    """Error of the slope of `loss` along `direction`; central differences of a quadratic are exact for any h."""
     slope = (loss(point + h * direction) - loss(point - h * direction)) / (2 * h)
     return abs(np.vdot(gradient, direction) - slope) / abs(slope)
 

@@ -1,8 +1,10 @@
-"""What the training features bring on scikit-learn's own data sets, against its MLP and its gradient boosting.
+"""The effect of the training features on scikit-learn's data sets, compared with its MLP and its gradient boosting.
 
 Digits (accuracy), breast cancer with few malignant cases (average precision) and diabetes (R², and the coverage of an
-80 % interval): ten random splits of each, the same for all models, the mean of the test scores and its standard error.
-The parameters are the same everywhere, and not tuned. Run with `python examples/modern_training.py`.
+80 % interval). The script prints the mean of the test scores and its standard error over ten random splits, which are
+the same for all models. The parameters are the same everywhere, and not tuned.
+
+Run with `python examples/modern_training.py`.
 """
 
 import warnings
@@ -65,7 +67,7 @@ def coverage(model, X, y):
 
 
 def main():
-    warnings.simplefilter("ignore", ConvergenceWarning)  # of those with a constant rate, which stop at max_iter
+    warnings.simplefilter("ignore", ConvergenceWarning)  # models with a constant rate stop at max_iter
     X, y = load_digits(return_X_y=True)
     classifiers = {
         "scikit-learn's MLP": scaled(sklearn.neural_network.MLPClassifier(**BASE)),
@@ -81,8 +83,8 @@ def main():
     classifiers["the same, label smoothing"] = scaled(MLPClassifier(**MODERN, class_weight="balanced"))
     classifiers = {name.replace("label smoothing", "class_weight"): model for name, model in classifiers.items()}
     classifiers["the same, focal loss"] = scaled(MLPClassifier(**MODERN, loss="focal"))
-    # 1 is malignant here.
-    title = "breast cancer, 24 malignant among 381: average precision"
+    # The positive class, 1, is malignant.
+    title = "breast cancer, 24 malignant of 381: average precision"
     report(title, classifiers, X[rows], 1 - y[rows], get_scorer("average_precision"))
 
     X, y = load_diabetes(return_X_y=True)
@@ -91,7 +93,7 @@ def main():
         "HistGradientBoosting": HistGradientBoostingRegressor(max_iter=60, random_state=0),
         "sklearn_mlp, the same parameters": scaled_target(MLPRegressor(**BASE)),
         "sklearn_mlp, AdamW, dropout, gelu, cosine": scaled_target(MLPRegressor(**MODERN)),
-        "the same, Huber's loss": scaled_target(MLPRegressor("huber", **MODERN)),
+        "the same, Huber loss": scaled_target(MLPRegressor("huber", **MODERN)),
     }
     report("diabetes: R²", regressors, X, y, get_scorer("r2"), stratify=False)
 

@@ -1,12 +1,13 @@
-"""Ten million rows with categories and gaps, in Parquet files, that are never in memory as a whole.
+"""Train on ten million rows in Parquet files, with categories and missing values, in constant memory.
 
-Deliveries that come late or not, by distance, weight, hour, weather, the traffic of the twelve hours before, carrier
-and region; one wind in eight is not known. The rows are made on the spot and written one row group at a time.
-TabularMLPClassifier is fitted to the row groups, with the last of them as validation set, and predicts another file
-into an array on disk. As the probability that a delivery is late is known here, so is the best possible log-loss.
+The task is to predict late deliveries from distance, weight, hour, weather, the traffic of the previous twelve hours,
+carrier and region. One in eight wind speeds is missing. The rows are generated and written one row group at a time.
+TabularMLPClassifier is fitted to the row groups, with the last one as the validation set, and writes the predictions
+for another file to an array on disk. The probability of a late delivery is known here, and so is the best possible
+log-loss.
 
 Needs `pip install pyarrow`, and Linux or macOS. Run with `python examples/parquet.py`, which takes about ten minutes on
-two cores and 2 GB in the folder of temporary files; `--rows 100000` takes fewer rows.
+two cores and 2 GB in the folder of temporary files; `--rows 100000` uses fewer rows.
 """
 
 import argparse
@@ -30,13 +31,13 @@ REGIONS = pa.array([f"{letter}{i}" for letter in "NESW" for i in range(10)])
 
 
 def peak_memory():
-    """Bytes of the largest resident memory of this process so far."""
+    """Peak resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def make(rng, n_rows):
-    """Some deliveries, and the probability that each is late."""
+    """Random deliveries, and the probability that each is late."""
     distance, weight = rng.gamma(2.0, 80.0, n_rows), rng.lognormal(1.0, 1.0, n_rows)
     hour, temperature = rng.uniform(0.0, 24.0, n_rows), rng.normal(10.0, 9.0, n_rows)
     wind, traffic = rng.gamma(2.0, 3.0, n_rows), rng.lognormal(0.0, 0.5, (12, n_rows))
@@ -54,7 +55,7 @@ def make(rng, n_rows):
 
 
 def write(path, n_rows, row_group_size, rng):
-    """Write a file of one row group after the other; returns the least log-loss that a model can have on it."""
+    """Write a file one row group at a time; return the lowest possible log-loss of a model on it."""
     losses = []
     with pq.ParquetWriter(path, make(rng, 1)[0].schema) as file:
         for start in range(0, n_rows, row_group_size):

@@ -1,8 +1,9 @@
-"""A table as it is, with categories and gaps: TabularMLPClassifier next to gradient boosting.
+"""A table with categories and missing values: TabularMLPClassifier compared with gradient boosting.
 
-Which species a rodent is, from when and where it was caught, its sex and two measurements: 2,000 captures, with gaps
-(examples/data/README.md has the source). TabularMLPClassifier is given the fields of the file as they are;
-HistGradientBoostingClassifier takes gaps as well, and categories of an array as numbers.
+The task is to predict the species of a rodent from the time and place of its capture, its sex and two measurements.
+The table has 2,000 captures, with missing values (examples/data/README.md names the source). TabularMLPClassifier takes
+the fields of the file directly. HistGradientBoostingClassifier handles missing values as well, but needs the categories
+of an array encoded as numbers.
 
 Run with `make demo`, or `python examples/raw_table.py`.
 """
@@ -44,7 +45,7 @@ def main():
     X = np.array([[value_of(field) for field in row[:-1]] for row in rows], dtype=object)
     y = np.array([row[-1] for row in rows])
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
-    print(f"rodents of {len(set(y))} species: {len(X_train)} to train on, {len(X_test)} to test; the first three")
+    print(f"rodents of {len(set(y))} species: {len(X_train)} training rows, {len(X_test)} test rows; the first three:")
     for row in [names[:-1], *X[:3]]:
         print("{:>8}{:>7}{:>27}{:>5}{:>17}{:>8}".format(*("" if value is None else value for value in row)))
 
@@ -57,11 +58,11 @@ def main():
     )
     print(f"\n{'':32}{'accuracy':>10}{'log-loss':>10}{'seconds to fit':>16}")
     for name, model in {"TabularMLPClassifier": networks, "HistGradientBoostingClassifier": trees}.items():
-        # Twice, and the faster run: the first run of anything is slow.
+        # The faster of two runs counts: first runs are slow.
         seconds = min(seconds_to_fit(model, X_train, y_train) for _ in range(2))
         loss = log_loss(y_test, model.predict_proba(X_test))
         print(f"{name:32}{model.score(X_test, y_test):>10.3f}{loss:>10.3f}{seconds:>16.1f}")
-    print(f"\naccuracy of the networks on training rows that they were not trained on: {networks.oof_score_:.3f}")
+    print(f"\nout-of-fold accuracy of the networks: {networks.oof_score_:.3f}")
 
 
 if __name__ == "__main__":

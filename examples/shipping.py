@@ -1,7 +1,8 @@
-"""Ship a model: the same pipeline as a joblib, a skops and an ONNX file, each read where it belongs.
+"""Save the same pipeline as a joblib, a skops and an ONNX file, and predict from the ONNX file without scikit-learn.
 
-The species of 150 irises from a data frame with a column of strings, through a ColumnTransformer. A process without
-scikit-learn and without this package predicts from the ONNX file; the skops file is read with one type to trust.
+The pipeline predicts the species of iris from a data frame with a column of strings, through a ColumnTransformer. A
+process without scikit-learn and without this package predicts from the ONNX file. The skops file is loaded with one
+trusted type.
 
 Needs `pip install 'sklearn_mlp[onnx]' onnxruntime skops pandas`. Run with `python examples/shipping.py`.
 """
@@ -50,7 +51,7 @@ def main():
     columns = make_column_transformer((OneHotEncoder(), ["collector"]), remainder=StandardScaler())
     network = MLPClassifier((16,), solver="lbfgs", activation="tanh", alpha=1.0, random_state=0)
     model = make_pipeline(columns, network).fit(X, species)
-    print(f"accuracy on the data it was fitted to: {model.score(X, species):.3f}")
+    print(f"training accuracy: {model.score(X, species):.3f}")
 
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -63,7 +64,7 @@ def main():
         to_trust = skops.io.get_untrusted_types(file=folder / "iris.skops")
         loaded = skops.io.load(folder / "iris.skops", trusted=to_trust)
         same = np.array_equal(loaded.predict_proba(X), model.predict_proba(X))
-        print(f"skops, trusting {to_trust}: {'the same' if same else 'other'} probabilities to the last bit")
+        print(f"skops, trusted types {to_trust}: {'bit-identical' if same else 'different'} probabilities")
 
         np.savez(
             folder / "columns.npz", **{name: X[[name]].to_numpy(str if name == "collector" else None) for name in X}
@@ -72,7 +73,7 @@ def main():
         with np.load(folder / "predicted.npz") as predicted:
             n_same = np.count_nonzero(predicted["species"] == model.predict(X))
             error = np.abs(predicted["probability"] - model.predict_proba(X)).max()
-        print(f"onnxruntime: {n_same} of 150 species the same, probabilities within {error:.0e}")
+        print(f"onnxruntime: {n_same} of 150 predictions are the same, probabilities differ by at most {error:.0e}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What goes wrong, and what comes of it: docs/reliability.md is the output of this program.
+"""Behaviour on invalid input and failures: docs/reliability.md is the output of this program.
 
-Each row of the page is a function that does something to an estimator of a package, ours or scikit-learn's, and says
-what came of it. `python tests/reliability.py` prints the page; the tests run the rows once more.
+Each row of the page is a function that applies a fault to an estimator of a package, ours or scikit-learn's, and
+returns the outcome. `python tests/reliability.py` prints the page; the tests run the rows again.
 """
 
 import contextlib
@@ -92,7 +92,7 @@ def refit(model, X, y, *args, **kwargs):
         try:
             model.fit(X, y, *args, **kwargs)
         except Exception as error:
-            left = "" if state(model) == before else " (**the earlier model is half changed**)"
+            left = "" if state(model) == before else " (**the earlier model is partially overwritten**)"
             return with_warnings(f"{short(error)}{left}", messages)
         try:
             prediction = model.predict(X)
@@ -226,30 +226,30 @@ def _(package):
     return regress(package, X_DIABETES, np.ones(100))
 
 
-@row(VALUES, "y of strings, and None among them")
+@row(VALUES, "y of strings that includes None")
 def _(package):
     y = Y.astype(str).astype(object)
     y[0] = None
     return classify(package, X, y)
 
 
-@row(VALUES, "continuous y for the classifier")
+@row(VALUES, "continuous y in the classifier")
 def _(package):
     return classify(package, X, Y + 0.5)
 
 
-@row(VALUES, "strings as y for the regressor")
+@row(VALUES, "strings as y in the regressor")
 def _(package):
     return regress(package, X_DIABETES, np.full(100, "a"))
 
 
-@row(VALUES, "a label in partial_fit that classes has not")
+@row(VALUES, "a label in partial_fit that is not in classes")
 def _(package):
     model = package.Classifier(**SMALL)
     try:
         model.partial_fit(X, Y, classes=[0, 1])
     except ValueError as error:
-        left = "**half changed**" if hasattr(model, "coefs_") or hasattr(model, "classes_") else "unfitted"
+        left = "**partially overwritten**" if hasattr(model, "coefs_") or hasattr(model, "classes_") else "unfitted"
         return f"{short(error)} (the estimator is {left})"
     return "fits"
 
@@ -284,7 +284,7 @@ def _(package):
     return classify(package, X.astype(np.float32), Y, np.full(150, 1e300))
 
 
-@row(WEIGHTS, "one too few")
+@row(WEIGHTS, "shorter than X by one")
 def _(package):
     return classify(package, X, Y, np.ones(149))
 
@@ -319,17 +319,17 @@ def _(package):
     return classify(package, X[:, :0], Y)
 
 
-@row(SHAPES, "X of one dimension")
+@row(SHAPES, "one-dimensional X")
 def _(package):
     return classify(package, X[:, 0], Y)
 
 
-@row(SHAPES, "X of three dimensions")
+@row(SHAPES, "three-dimensional X")
 def _(package):
     return classify(package, X[:, :, np.newaxis], Y)
 
 
-@row(SHAPES, "y one too short")
+@row(SHAPES, "y shorter than X by one")
 def _(package):
     return classify(package, X, Y[:-1])
 
@@ -344,17 +344,17 @@ def _(package):
     return classify(package, (x for x in X), Y)
 
 
-@row(SHAPES, "numbers as objects")
+@row(SHAPES, "numbers with dtype object")
 def _(package):
     return same_as(package, X, X.astype(object), "the same X as floats")
 
 
-@row(SHAPES, "words in a column")
+@row(SHAPES, "a column of strings")
 def _(package):
     return classify(package, pd.DataFrame(X).assign(color="red").rename(columns=str), Y)
 
 
-@row(SHAPES, "dates in a column")
+@row(SHAPES, "a column of dates")
 def _(package):
     return classify(package, pd.DataFrame(X).assign(day=np.datetime64("2026-01-01", "us")).rename(columns=str), Y)
 
@@ -376,15 +376,15 @@ def _(package):
 
 # -- memory ------------------------------------------------------------------------------------------------------------
 
-LAYOUT = "Layouts in memory"
+LAYOUT = "Memory layouts"
 
 
-@row(LAYOUT, "every other column of a wider array, backwards")
+@row(LAYOUT, "every other column of a wider array, reversed")
 def _(package):
     return same_as(package, X, np.repeat(X[:, ::-1], 2, axis=1)[:, ::-2], "a plain array")
 
 
-@row(LAYOUT, "columns in memory one after the other (Fortran)")
+@row(LAYOUT, "Fortran order")
 def _(package):
     return same_as(package, X, np.asfortranarray(X), "a plain array")
 
@@ -416,15 +416,15 @@ def _(package):
 
 # -- data that change --------------------------------------------------------------------------------------------------
 
-CHANGES = "Data that change from call to call"
+CHANGES = "Data that change between calls"
 
 
-@row(CHANGES, "predict with another number of columns")
+@row(CHANGES, "predict with a different number of columns")
 def _(package):
     return predicts(fitted(package), X[:, :3])
 
 
-@row(CHANGES, "predict with the columns of the data frame in another order")
+@row(CHANGES, "predict with the columns of the data frame in a different order")
 def _(package):
     frame = pd.DataFrame(X, columns=list("abcd"))
     with heard():
@@ -437,12 +437,12 @@ def _(package):
     return predicts(package.Classifier(), X)
 
 
-@row(CHANGES, "a warm start with other columns")
+@row(CHANGES, "a warm start with different columns")
 def _(package):
     return classify(package, X[:, :3], Y, warm_start=True)
 
 
-@row(CHANGES, "a warm start with other layers")
+@row(CHANGES, "a warm start with different layers")
 def _(package):
     model = fitted(package, warm_start=True).set_params(hidden_layer_sizes=(5, 5))
     said = refit(model, X, Y)
@@ -461,7 +461,7 @@ def _(package):
     return classify(package, 100 * X, Y, solver="sgd", learning_rate_init=1e20)
 
 
-@row(TRAINING, "divergence under early stopping")
+@row(TRAINING, "divergence with early stopping")
 def _(package):
     with heard():
         model = package.Regressor(
@@ -492,7 +492,7 @@ def interrupted(package, n_interrupts=12, **params):
                 except KeyboardInterrupt:
                     outcomes.add("KeyboardInterrupt")
                     if not np.array_equal(probability_of(model), before):
-                        outcomes.add("**a model that is half changed**")
+                        outcomes.add("**a partially overwritten model**")
                     continue
             if signal.setitimer(signal.ITIMER_REAL, 0)[0] > 0:
                 continue  # the solver was done before
@@ -522,7 +522,7 @@ def on_alarm(outcomes):
         signal.signal(signal.SIGALRM, handler)
         gc.enable()
     wrong = sorted(outcome for outcome in outcomes if outcome.startswith("**"))
-    either = "a warning and the model so far, or KeyboardInterrupt and the model before"
+    either = "a warning and the model so far, or KeyboardInterrupt and the earlier model"
     return " or ".join(wrong) if wrong else either
 
 
@@ -553,7 +553,7 @@ def _(package):
                 search.fit(X, np.random.default_rng(0).permutation(Y))
             except KeyboardInterrupt:
                 return []
-        return ["**a search that goes on, and scores the fit**"]
+        return ["**the search continues, and scores the interrupted fit**"]
 
     return "ends the search" if (said := on_alarm(outcomes)).startswith("a warning") else said
 
@@ -561,7 +561,7 @@ def _(package):
 @row(TRAINING, "a validation score that is NaN, early stopping")
 def _(package):
     if not package.is_ours:
-        return "takes no validation set"
+        return "does not support it"
     model = package.Regressor(**SMALL, early_stopping=True)
     with heard():
         return refit(
@@ -569,10 +569,10 @@ def _(package):
         )
 
 
-@row(TRAINING, "an error in a function of the user's, in the middle")
+@row(TRAINING, "an error in a user's function, during training")
 def _(package):
     if not package.is_ours:
-        return "takes none"
+        return "does not support it"
 
     def fails(estimator):
         if estimator.n_iter_ == 3:
@@ -583,11 +583,13 @@ def _(package):
     try:
         model.set_callbacks(StopWhen(fails)).fit(X, Y)
     except OSError as error:
-        return f"{short(error)} ({'the earlier model stays' if state(model) == before else '**half changed**'})"
+        return (
+            f"{short(error)} ({'the earlier model is kept' if state(model) == before else '**partially overwritten**'})"
+        )
     return "fits"
 
 
-@row(TRAINING, "two threads that fit one estimator, one on two classes, one on three")
+@row(TRAINING, "two threads fit the same estimator, on two and on three classes")
 def _(package):
     model = package.Classifier(**SMALL)
     models = []
@@ -615,10 +617,10 @@ def _(package):
             outcomes.add("**a model of neither**")
     except Exception as error:
         outcomes.add(f"**a model that cannot predict** ({type(error).__name__})")
-    return " or ".join(sorted(outcomes)) or "the model of whoever ends last"
+    return " or ".join(sorted(outcomes)) or "the model of the fit that ends last"
 
 
-@row(TRAINING, "a thread that predicts while another fits")
+@row(TRAINING, "a thread predicts while another fits")
 def _(package):
     model, stop, outcomes = fitted(package), threading.Event(), set()
     with heard():
@@ -632,7 +634,7 @@ def _(package):
                 outcomes.add(f"**{type(error).__name__}**")
             else:
                 if not any(probability.shape == of.shape and np.allclose(probability, of) for of in right):
-                    outcomes.add("**probabilities of no whole model**")
+                    outcomes.add("**probabilities of no complete model**")
 
     thread = threading.Thread(target=predict)
     with heard():
@@ -644,7 +646,7 @@ def _(package):
     return " or ".join(sorted(outcomes)) or "predicts with the earlier model, then with the new one"
 
 
-@row(TRAINING, "fork in the middle of a fit, and a fit in the child")
+@row(TRAINING, "fork during a fit, and a fit in the child")
 def _(package):
     context = multiprocessing.get_context("fork")
     model = package.Classifier(**SMALL | {"max_iter": 400, "tol": 0, "n_iter_no_change": 400})
@@ -664,7 +666,7 @@ def _(package):
         while thread.is_alive():
             model.fit(X, Y)
         thread.join()
-    return "both end" if exit_codes == [0, 0, 0] else f"**children: {exit_codes}**"
+    return "both finish" if exit_codes == [0, 0, 0] else f"**children: {exit_codes}**"
 
 
 def fit_in_child(package):
@@ -715,7 +717,7 @@ def _(package):
         process.kill()
         process.communicate()
         if not package.is_ours:
-            return "what was learnt is lost"
+            return "the model is lost"
         params = SMALL | {"tol": 0, "n_iter_no_change": 100_000}
         with heard():
             at_least = package.Classifier(**params | {"max_iter": 100_000})
@@ -723,15 +725,15 @@ def _(package):
             n_epochs = at_least.n_iter_
             whole = package.Classifier(**params | {"max_iter": n_epochs}).fit(X, Y)
         same = all(np.array_equal(*pair) for pair in zip(whole.coefs_, at_least.coefs_, strict=True))
-        return f"goes on from the last checkpoint, with {'the same bits' if same else '**other bits**'}"
+        return f"resumes {'bit-identically' if same else '**differently**'} from the last checkpoint"
 
 
-@row(FILES, "a full disk, while training")
+@row(FILES, "a full disk during training")
 def _(package):
     import resource
 
     if not package.is_ours:
-        return "has no checkpoints"
+        return "does not support it"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with in_folder(), heard() as messages:
         model = package.Classifier(**SMALL).set_callbacks(Checkpoint("x.checkpoint"))
@@ -743,14 +745,14 @@ def _(package):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         kept = Path("x.checkpoint").read_bytes() == before
-    lost = "the checkpoint before stays" if kept else "**the checkpoint before is lost**"
+    lost = "the previous checkpoint is kept" if kept else "**the previous checkpoint is lost**"
     return with_warnings(f"fits, {lost}", [message[:70] + "…" for message in messages[:1]])
 
 
-@row(FILES, "a checkpoint in a folder that cannot be written to")
+@row(FILES, "a checkpoint in a folder that is not writable")
 def _(package):
     if not package.is_ours:
-        return "has no checkpoints"
+        return "does not support it"
     with in_folder():
         Path("file").write_text("not a folder")
         try:
@@ -760,10 +762,10 @@ def _(package):
     return "fits"
 
 
-@row(FILES, "a checkpoint that is deleted while training")
+@row(FILES, "a checkpoint is deleted during training")
 def _(package):
     if not package.is_ours:
-        return "has no checkpoints"
+        return "does not support it"
 
     def delete(model):
         if model.n_iter_ == 5:
@@ -771,20 +773,22 @@ def _(package):
 
     with in_folder(), heard():
         model = package.Classifier(**SMALL).set_callbacks(Checkpoint("x.checkpoint"), StopWhen(delete)).fit(X, Y)
-        return f"is written again after the next of {model.n_iter_} epochs" if Path("x.checkpoint").exists() else "lost"
+        return (
+            f"is written again after the next epoch (of {model.n_iter_})" if Path("x.checkpoint").exists() else "lost"
+        )
 
 
-@row(FILES, "resume_from a file that is not there")
+@row(FILES, "resume_from a missing file")
 def _(package):
     if not package.is_ours:
-        return "has no checkpoints"
+        return "does not support it"
     return refit(fitted(package), X, Y, resume_from="nowhere.checkpoint")
 
 
 @row(FILES, "resume_from a damaged file")
 def _(package):
     if not package.is_ours:
-        return "has no checkpoints"
+        return "does not support it"
     with in_folder(), heard():
         model = package.Classifier(**SMALL).set_callbacks(Checkpoint("x.checkpoint")).fit(X, Y)
         content = bytearray(Path("x.checkpoint").read_bytes())
@@ -793,10 +797,10 @@ def _(package):
         return refit(model.set_callbacks(), X, Y, resume_from="x.checkpoint")
 
 
-@row(FILES, "resume_from a file with other content and the right checksum")
+@row(FILES, "resume_from a file with invalid content and a valid checksum")
 def _(package):
     if not package.is_ours:
-        return "has no checkpoints"
+        return "does not support it"
     with in_folder(), heard():
         model = package.Classifier(**SMALL).set_callbacks(Checkpoint("x.checkpoint")).fit(X, Y)
         content = read_checkpoint("x.checkpoint")
@@ -808,13 +812,13 @@ def _(package):
 @row(FILES, "resume_from with other data")
 def _(package):
     if not package.is_ours:
-        return "has no checkpoints"
+        return "does not support it"
     with in_folder(), heard():
         model = package.Classifier(**SMALL).set_callbacks(Checkpoint("x.checkpoint")).fit(X, Y)
         return refit(model.set_callbacks(), X + 1, Y, resume_from="x.checkpoint")
 
 
-@row(FILES, "a pickle of another version")
+@row(FILES, "a pickle from another version")
 def _(package):
     model = fitted(package)
     content = pickle.dumps(model)
@@ -825,10 +829,10 @@ def _(package):
     return with_warnings("loads", [message[:60] + "…" for message in messages])
 
 
-@row(FILES, "the clock is set back an hour, under a time limit")
+@row(FILES, "the clock is set back an hour during a fit with a time limit")
 def _(package):
     if not package.is_ours:
-        return "has no time limit"
+        return "does not support it"
     ticks = iter(range(1000))
     with (
         heard(),
@@ -841,16 +845,16 @@ def _(package):
 
 # -- the page ----------------------------------------------------------------------------------------------------------
 
-HEAD = """# Bad input and bad luck
+HEAD = """# Reliability: invalid input and failures
 
-Written by `python tests/reliability.py`, which does each of these things to our estimators and to those of
-scikit-learn {version}; the tests do them again. **In bold** is what should not be: an answer that is wrong without a
-word, a model that is half changed.
+`python tests/reliability.py` writes this page. It applies each fault to our estimators and to those of scikit-learn
+{version}; the test suite checks the outcomes. **Bold** marks undesirable outcomes: wrong results without an error or a
+warning, and partially overwritten models.
 
-What holds throughout: an error in `fit` or `partial_fit` leaves the estimator as it was, fitted or not; a prediction is
-finite or an error; what trains can be interrupted. Besides these, `make test` fits with 200 random combinations of
-parameters, values and data, allowed and not, and `make test-slow` with 5,000: each ends in a model of finite weights,
-or in a ValueError or TypeError that names the parameter and leaves no trace.
+The following always holds. An error in `fit` or `partial_fit` leaves the estimator unchanged, fitted or not. A
+prediction is finite, or an error is raised. Training can be interrupted. In addition, `make test` runs 200 fits with
+random combinations of valid and invalid parameters, values and data, and `make test-slow` runs 5,000. Each ends with a
+model of finite weights, or with a ValueError or TypeError that names the parameter and leaves the estimator unchanged.
 """
 
 

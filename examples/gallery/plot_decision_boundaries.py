@@ -2,15 +2,15 @@
 Decision boundaries of activations, sizes and solvers
 =====================================================
 
-What a network makes of two measurements of a penguin, for several activations, sizes, solvers and penalties. The large
-ones can fit nearly all the penguins that they are shown, and are no better for it on others; whether they do depends on
-the solver as much as on the penalty.
+Decision boundaries for two measurements of penguins, for several activations, sizes, solvers and penalties. Large
+networks can fit nearly all training samples without being better on unseen ones. Whether they do depends on the solver
+as much as on the penalty.
 """
 
 # %%
 # Three species
 # -------------
-# 342 penguins, by the length of the bill and the weight. The two are in millimetres and grams, so they are scaled.
+# The features of 342 penguins are the bill length in millimetres and the weight in grams, so they are scaled.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,9 +28,8 @@ y = penguins["species"].to_numpy()
 species, colours = ["Adelie", "Chinstrap", "Gentoo"], ["tab:blue", "tab:orange", "tab:green"]
 
 # %%
-# For each model, the regions of a fit to all penguins, and the accuracy in 5-fold cross-validation, on the penguins
-# that a fold trains on and on those that it does not. The colour is that of the most probable species, and pales where
-# its probability falls.
+# The figures show the regions of a fit to all penguins. The titles give the accuracy in 5-fold cross-validation, on the
+# training and test folds. The colour is that of the most probable species, and is paler where its probability is lower.
 
 
 def draw(model, title, ax):
@@ -66,8 +65,8 @@ def grid_of_axes(n_rows, n_columns):
 # %%
 # Activations and sizes
 # ---------------------
-# Four neurons in a layer above, two layers of 32 below, all with the full-batch solver 'lbfgs', which goes all the way
-# into a minimum of the loss.
+# The networks in the upper row have one layer of four neurons, those in the lower row two layers of 32. All use the
+# full-batch solver 'lbfgs', which converges to a minimum of the loss.
 
 lbfgs = {"solver": "lbfgs", "max_iter": 5000, "max_fun": 50_000, "random_state": 0}
 figure, axes = grid_of_axes(2, 4)
@@ -79,19 +78,19 @@ figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center
 plt.show()
 
 # %%
-# With 'identity', any number of layers is a linear model, whose boundaries are straight. Those of 'relu' are made of
-# straight pieces, those of 'tanh' and 'logistic' are curved. With four neurons they are hardly less straight than the
-# linear model's, and on penguins that they have not seen all do about as well: 0.003 is one penguin. The large networks
-# of 'tanh' and 'relu' cut out single penguins where the species overlap. They get nearly all right that they are
-# trained on, and of the others, two to five fewer than the linear model. 'logistic' bends no further in two layers than
-# in one here.
+# With 'identity', a network of any number of layers is a linear model, with straight boundaries. The boundaries of
+# 'relu' are piecewise linear, those of 'tanh' and 'logistic' are curved. With four neurons they are almost as straight
+# as those of the linear model, and the test accuracies are about the same: 0.003 is one penguin. The large networks of
+# 'tanh' and 'relu' isolate single penguins where the species overlap. They classify nearly all training samples
+# correctly, and two to five fewer test samples than the linear model. With 'logistic', two layers are no more flexible
+# than one here.
 #
-# Where no penguin was measured, at the upper left, the boundaries differ most. There the data do not decide about them.
+# The boundaries differ most at the upper left, where there are no data to determine them.
 #
 # Solvers and penalties
 # ---------------------
-# The network of 'tanh' again, with 'lbfgs' and with 60 epochs of the stochastic solvers, under next to no penalty
-# (above) and under a large one (below).
+# The 'tanh' network is trained with 'lbfgs' and with 60 epochs of the stochastic solvers, with a very small penalty
+# (above) and a large one (below).
 
 stochastic = {
     "learning_rate": "cosine",
@@ -110,7 +109,7 @@ figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center
 plt.show()
 
 # %%
-# Under next to no penalty 'lbfgs' learns every penguin by heart. A penalty of 1 takes it back to boundaries that are
-# nearly straight, and with it 10 of the 342 penguins are read right that were not. In 60 epochs the stochastic solvers
-# do not get far enough from their small initial weights to need it: to stop early is regularisation, too. The penalty
-# makes their regions paler, not better.
+# With the very small penalty, 'lbfgs' fits every training sample. A penalty of 1 makes the boundaries nearly straight,
+# and 10 more of the 342 penguins are classified correctly. In 60 epochs the stochastic solvers do not move far enough
+# from their small initial weights to need a penalty: early stopping is also regularisation. For them the penalty
+# reduces the probabilities, but does not improve the accuracy.

