@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from datetime import date, time, timedelta
 from difflib import get_close_matches
@@ -129,7 +130,7 @@ def read_array(estimator, name, array, device):
     """
     if (type(array) is np.ndarray and array.dtype.kind in "biuf" and array.itemsize <= 8) or array is None:
         return array
-    refuse_dask(estimator, name, array)
+    check_container(estimator, name, array)
     if name.startswith("X") and is_blocks(array):
         return array
     if on_gpu(array):
@@ -166,8 +167,22 @@ def read_array(estimator, name, array, device):
     return array
 
 
-def refuse_dask(estimator, name, array):
-    """Raise TypeError if the argument `name` is a Dask collection: NumPy would silently load it into memory."""
+def check_container(estimator, name, array):
+    """Raise an error if the argument `name` is not in memory, or is a data frame with duplicate column names."""
+    _refuse_dask(estimator, name, array)
+    if nw.dependencies.is_polars_lazyframe(array):
+        raise TypeError(f"{name} is a polars.LazyFrame, which is not in memory. Pass {name}.collect().")
+    if nw.dependencies.is_into_dataframe(array):
+        columns = list(getattr(array, "column_names", array.columns))
+        if len(set(columns)) < len(columns):
+            duplicates = [column for column, count in Counter(columns).items() if count > 1]
+            raise ValueError(
+                f"{name} has several columns of the same name: {duplicates}. Rename them, so that each name is unique."
+            )
+
+
+def _refuse_dask(estimator, name, array):
+    """Raise TypeError if the argument `name` is a Dask collection: NumPy would silently load it."""
     graph = getattr(array, "__dask_graph__", None)
     if graph is None or graph() is None:  # xarray has the method for arrays in memory, too
         return

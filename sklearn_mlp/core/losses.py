@@ -161,8 +161,8 @@ class RegressionLoss(Loss):
     @classmethod
     def check_domain(cls, least: float, largest: float) -> None:
         """Raise ValueError if the smallest or the largest target is not in the domain of the loss."""
-        ends = {"least": least, "largest": largest}
-        outside = [f"a {end} value of {y}" for end, y in ends.items() if not cls.domain.contains(y)]
+        ends = {"minimum": least, "maximum": largest}
+        outside = [f"a {end} of {y}" for end, y in ends.items() if not cls.domain.contains(y)]
         if outside:
             raise ValueError(
                 f"loss={cls.name!r} needs {cls.domain.needs}, got {' and '.join(outside)}. {cls.domain.remedy}"

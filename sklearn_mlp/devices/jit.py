@@ -72,7 +72,7 @@ def _warn(folder: str, error: Exception) -> None:
     _warned = True
     warnings.warn(
         f"Numba's cache of compiled kernels in {folder!r} failed ({type(error).__name__}: {error}). The kernels "
-        "are compiled without it, which takes seconds in every process. If this warning comes back, delete the folder, "
+        "are compiled without it, which takes seconds in every process. If the warning recurs, delete the folder, "
         "make room on its disk, or set the environment variable NUMBA_CACHE_DIR to a folder that can be written to.",
         RuntimeWarning,
         stacklevel=3,
