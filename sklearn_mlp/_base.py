@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: parameters, and what is around a fit and a prediction."""
+"""The base class of the classifier and the regressor: fit, prediction, persistence and tags."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -37,19 +37,19 @@ from sklearn_mlp._tasks import FitTasks, callback_context
 from sklearn_mlp._version import __version__
 from sklearn_mlp.devices import resolve_device
 
-# Fitted attributes that not every fit leaves.
+# Fitted attributes that some fits do not set.
 NOT_ALWAYS_THERE = {"feature_names_in_", "target_mean_", "target_scale_", "_training_state"}
 
 
 def solver_is_stochastic(estimator):
-    """For `available_if`: partial_fit exists for the stochastic solvers."""
+    """Condition for `available_if`: partial_fit requires a stochastic solver."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
     return True
 
 
 def interruptible(fit):
-    """Decorate a `fit` so that an interrupt after the new model is in place is a warning."""
+    """Decorate a `fit`: an interrupt after the fitted attributes are set is only a warning."""
 
     def model(estimator):
         return vars(estimator).get("_model", vars(estimator).get("estimators_"))
@@ -69,7 +69,7 @@ def interruptible(fit):
 
 
 def score(estimator, task_of, X, y, sample_weight):
-    """The score of a fitted estimator, whose task `task_of` returns, by metrics of scikit-learn in main memory."""
+    """The score of a fitted estimator by scikit-learn's metrics, in main memory; `task_of` returns its task."""
     device = resolve_device(estimator.device)
     snapshot = shallow_copy(estimator)  # another thread may fit in between
     if is_blocks(X):
@@ -82,7 +82,7 @@ def score(estimator, task_of, X, y, sample_weight):
 
 
 def score_prediction(estimator, task, prediction, y, sample_weight, device):
-    """As `score`, of a prediction."""
+    """Like `score`, for a given prediction."""
     y = read_array(estimator, "y", y, device)
     sample_weight = read_array(estimator, "sample_weight", sample_weight, device)
     with about("y"):
@@ -127,7 +127,7 @@ class CaptionedDiagram:
 
 
 class Here:
-    """Where a network is trained unless an estimator says otherwise: in this process."""
+    """The default place of training: this process."""
 
     attributes: ClassVar[dict] = {}
 
@@ -151,7 +151,7 @@ class BaseMLP(
 
     @abstractmethod
     def _learn_task(self, y, sample_weight, known_classes, device, incremental):
-        """What to make of the y of a training set, as a `Problem`."""
+        """The `Problem` that the y of a training set poses."""
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class BaseMLP(
         context = None if incremental else callback_context(self, self.max_iter)
         tasks = FitTasks(self, context, inputs.X, inputs.y, inputs.sample_weight)
         before, fit = dict(vars(self)), None
-        # What is not finite is reported once, by an error or a warning that says what to do, not by NumPy in each step.
+        # Non-finite values are reported once, by an error or a warning with a remedy, instead of by NumPy in each step.
         with device.active(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
                 snapshot = where.snapshot(self)
@@ -191,19 +191,19 @@ class BaseMLP(
         return self
 
     def _publish(self, fitted, snapshot, before):
-        """Take over the fitted attributes, and those that a scorer has set on the snapshot that it was given.
+        """Set the fitted attributes, and those that a scorer has set on its snapshot.
 
-        The only writer of fitted attributes. What others have set on the estimator during the fit stays.
+        No other method sets fitted attributes. Attributes that other threads set during the fit are kept.
         """
         set_by_scorers = {name: value for name, value in snapshot.items() if before.get(name, snapshot) is not value}
         gone = NOT_ALWAYS_THERE - fitted.keys()
-        # An interrupt comes before or after the update.
+        # A single update, which an interrupt cannot split.
         vars(self).update(set_by_scorers | dict.fromkeys(gone) | fitted)
         for name in gone:
             vars(self).pop(name, None)
 
     def _validate_changed_params(self):
-        # To validate 40 parameters takes longer than to train on a small batch: it is done when one of them changes.
+        # Validating 40 parameters takes longer than training on a small batch: it is done only if one has changed.
         validated = (getattr(self, "_training_state", None) or {}).get("parameters")
         values = self._parameter_values()
         if validated is None or len(validated) != len(values) or any(map(is_not, values, validated)):
@@ -217,9 +217,8 @@ class BaseMLP(
     def transform(self, X):
         """Compute the output of the last hidden layer.
 
-        It is the one that predictions are computed from: without dropout, and with the running statistics of
-        ``normalization="batch"``. In a pipeline, a network that is not the last step is fitted to y, and transforms X
-        for the next step.
+        As in prediction, there is no dropout, and ``normalization="batch"`` uses the running statistics. In a pipeline,
+        a network that is not the last step is fitted to y, and transforms X for the next step.
 
         Parameters
         ----------
@@ -260,28 +259,28 @@ class BaseMLP(
         return len(self.coefs_[-1]) if len(self.coefs_) > 1 else 0
 
     def _predict(self, X, decode, *, hidden=False, out=None):
-        """What `decode` makes, on the device, of the task, the output of the network for X, and the device.
+        """The prediction ``decode(task, output, device)`` for X.
 
-        The output is of shape (n_samples, n_outputs), probabilities or expected values, or with `hidden` that of the
-        last hidden layer; it is where X is.
+        `output`, of shape (n_samples, n_outputs), has probabilities or expected values or, with `hidden`, the output of
+        the last hidden layer. It is in GPU memory if X is.
         """
         snapshot = shallow_copy(self)
         if out is not None or is_blocks(X):
             return predict_blocks(lambda part: snapshot._predict(part, decode, hidden=hidden), X, out)
         model = vars(snapshot).get("_model")
         if model is None:
-            check_is_fitted(snapshot, "_model")  # raises; a tenth of the time of predicting for one row
+            check_is_fitted(snapshot, "_model")  # raises; takes a tenth of the time of a prediction for one row
         device = resolve_device(snapshot.device)
         X = read_array(snapshot, "X", X, device)
         with device.active(), np.errstate(over="ignore", invalid="ignore"):
             with about("X"):
                 X = validate_X(snapshot, X, device, reset=False, dtype=float_dtype(snapshot.coefs_[0]))
             output = model.output(device, fitted_views(snapshot), X, hidden)
-            # The sum is finite, unless it overflows, where all of them are.
+            # The sum of finite values can overflow.
             if not (device.to_host(np.isfinite(output.sum())) or device.to_host(np.isfinite(output).all())):
                 raise ValueError(
-                    "The prediction for X is not finite: X has values that are too large for the network, which is of "
-                    f"{output.dtype}. Scale X as it was for fit, and look for outliers in it."
+                    "The prediction for X is not finite: X has values that are too large for the network, whose "
+                    f"precision is {output.dtype}. Scale X as for fit, and check it for outliers."
                 )
             return decode(model.task, output if on_gpu(X) else device.to_host(output), device)
 

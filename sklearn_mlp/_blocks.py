@@ -32,27 +32,27 @@ from sklearn_mlp.core.training import Training
 from sklearn_mlp.devices import resolve_device
 from sklearn_mlp.devices.blas import at_most_blas_threads, n_blas_threads
 
-# What is estimated from a sample, such as the scale of X, is not from more rows.
+# Maximum number of rows in a sample, from which the scale of X, for example, is estimated.
 N_SAMPLED = 10_000
-# A validation set that is split off is in memory, and has about so many rows at most.
+# Approximate maximum number of rows that are set aside for validation; they are in memory.
 MAX_VALIDATION_ROWS = 100_000
-# With fewer parameters for each column of X, a core is of more use for reading than for the products. On two cores, an
+# With fewer parameters per column of X, training is faster if a core is left to the reading thread. On two cores, an
 # epoch of 10⁶ rows of 200 columns of a Parquet file takes 1.7 s with two BLAS threads and 1.2 s with one for (100,),
-# with 101 parameters for each column; and 4.5 and 5.8 s for (256, 256), with 587.
+# with 101 parameters per column; and 4.5 and 5.8 s for (256, 256), with 587.
 FEW_PARAMETERS = 256
 
 
 class BlockReader:
-    """Reads blocks as `Rows` that are validated.
+    """Reads and validates blocks, as `Rows`.
 
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
-        Gets the attributes that scikit-learn's validation of X leaves.
+        Receives the attributes that scikit-learn's validation of X sets.
     blocks : sequence of blocks
     name : {"X", "X_val"}
     part : str
-        What errors call a block.
+        The name of a block in errors.
     """
 
     drops_rows_of_zero_weight = False
@@ -65,7 +65,7 @@ class BlockReader:
         self._kind = None
 
     def of(self, blocks):
-        """A reader of other blocks, by number, with a copy of the estimator."""
+        """A reader of other blocks, a sequence or a dict by number, with a copy of the estimator."""
         reader = shallow_copy(self)
         reader.mlp, reader.blocks = shallow_copy(self.mlp), blocks
         return reader
@@ -108,7 +108,7 @@ class BlockReader:
         Parameters
         ----------
         reset : bool
-            Whether the first block says what the features are.
+            Whether the first block defines the features.
         n_sampled : int
         also : callable
             Takes the `Rows` of each block.
@@ -124,7 +124,7 @@ class BlockReader:
         return survey
 
     def all(self, reset=False):
-        """What `read` returns for each block, of which the next is read in a thread."""
+        """The result of `read` for each block; the next block is read in a thread."""
 
         def read_all(reset):
             for i in range(len(self.blocks)):
@@ -183,12 +183,12 @@ class HeldOut(NamedTuple):
         return (keys >= self.start) & (keys < self.stop)
 
     def counts(self, n_rows_of):
-        """How many rows of each block these are."""
+        """The number of these rows in each block."""
         return [int(self.mask(i, n).sum()) for i, n in enumerate(n_rows_of)]
 
 
 class BlocksTrainingSet(TrainingSet):
-    """A training set in blocks; as arrays it has a sample of the rows.
+    """A training set in blocks, whose arrays are a sample of the rows.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class BlocksTrainingSet(TrainingSet):
         Its `read` returns the `Rows` of a block.
     survey : Survey
     drops_unit_of_weights : bool
-        Whether weights are to be of the order of 1.
+        Whether to scale weights to the order of 1.
     """
 
     encoding = None
@@ -242,7 +242,7 @@ class BlocksTrainingSet(TrainingSet):
         return target, self.weigh_part(target, weight)
 
     def load(self, i):
-        """The rows of block `i` as they are trained on."""
+        """The rows of block `i` in the form used in training."""
         rows = read_again(self.reader, i, self.n_rows_of[i])
         with about_block(self.reader.name, i):
             return Data(cast(rows.X, self.dtype, self.device, "X"), *self.encode_y(rows))
@@ -311,7 +311,7 @@ class BlocksTrainingSet(TrainingSet):
 
 
 class BlocksTraining(Training):
-    """A training run that leaves a core to the thread that reads, where that is of more use than in the products."""
+    """A training run that leaves a core to the reading thread if the network is small (see `FEW_PARAMETERS`)."""
 
     def __init__(self, plan, data, *args, **kwargs):
         super().__init__(plan, data, *args, **kwargs)
@@ -325,7 +325,7 @@ class BlocksTraining(Training):
 
 
 def read_validation_blocks(mlp, training_set, blocks):
-    """A validation set in blocks: of all of its rows, y is in memory, and X is not."""
+    """A validation set in blocks: all of y is in memory, X is not."""
     reader = BlockReader(mlp, blocks, "X_val")
     parts = []
     survey = reader.survey(reset=False, also=lambda rows: parts.append(rows._replace(X=[])))
@@ -348,7 +348,7 @@ def read_validation_blocks(mlp, training_set, blocks):
 
 
 def without_unit(weight, size):
-    """Weights divided by a power of 2 near `size`, which rounds nothing: then float32 has them, whatever their unit."""
+    """Weights divided by a power of 2 near `size`: without rounding, and within the range of float32."""
     return np.ldexp(weight, -np.frexp(size)[1])
 
 
@@ -371,7 +371,7 @@ def read_again(reader, i, n_rows):
 
 
 def predict_blocks(predict, X, out):
-    """What `predict` returns for X, or for each of the blocks X, as one array, which is `out` unless that is None."""
+    """The result of `predict` for X, or for all blocks of X as one array; written into `out` unless it is None."""
     parts, start = [], 0
     for part in _predictions(predict, X) if is_blocks(X) else [predict(X)]:
         if out is None:
@@ -404,18 +404,18 @@ def _predictions(predict, blocks):
 
 
 def _check_out(out, part, n_rows):
-    """Raise an error unless the array `out` can have `n_rows` rows, of which `part` are some."""
+    """Raise an error unless the array `out` can hold `n_rows` rows like those of `part`."""
     if not isinstance(part, np.ndarray):
-        raise ValueError("out is for a result that is one dense array, and this one is not. Use out=None.")
+        raise ValueError("out is for a result that is one dense array, which this one is not. Use out=None.")
     if not (hasattr(out, "shape") and hasattr(out, "dtype")):
         raise TypeError(f"out is a {type(out).__name__}. Pass an array, such as numpy.empty or numpy.memmap return.")
     if out.shape[1:] != part.shape[1:]:
         raise ValueError(f"out has the shape {out.shape}; the result needs {(len(out), *part.shape[1:])}.")
     if n_rows > len(out):
         raise ValueError(f"out has {len(out)} rows, and X has more: at least {n_rows}.")
-    # float64 as float32 loses digits; all else that is not safe loses the result.
+    # A cast from float64 to float32 only rounds; other unsafe casts can change the result.
     if not np.can_cast(part.dtype, out.dtype, "same_kind" if part.dtype.kind == "f" else "safe"):
-        raise ValueError(f"out has dtype {out.dtype}, in which {part.dtype} of the result does not fit.")
+        raise ValueError(f"out has dtype {out.dtype}, which cannot hold the result's {part.dtype}.")
 
 
 def _join(parts):
@@ -428,14 +428,14 @@ def _join(parts):
 
 @contextmanager
 def about_block(name, i, part="Block"):
-    """Have errors say which block they are about."""
+    """Add the number of the block to errors."""
     try:
         yield
     except Exception as error:
         if type(error) in (TypeError, ValueError, OverflowError):
             error.args = (f"{part} {i} of {name}: {error}",)
-        else:  # of the library that reads the block, with arguments of its own
-            error.add_note(f"This is about {part.lower()} {i} of {name}.")
+        else:  # an error of the library that reads the block, with its own arguments
+            error.add_note(f"Raised for {part.lower()} {i} of {name}.")
         raise
 
 

@@ -1,4 +1,4 @@
-"""Who called a fit: warnings name the caller's line, and an interrupt ends the fits that surround it."""
+"""The caller of a fit: warnings point to its line, and an interrupt also ends a search or fit that has called."""
 
 import re
 import sys
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 LIBRARIES = {"sklearn_mlp", "sklearn", "joblib"}
-# Where scikit-learn's decorator of `fit` is, and `fit_transform`.
+# The module of scikit-learn's decorator of `fit` and of `fit_transform`.
 DECORATOR = "sklearn.base"
 
 
@@ -27,7 +27,7 @@ def no_warnings():
 def warn(message, category=UserWarning):
     """Warn about the line that called this package, directly or through scikit-learn and joblib.
 
-    Filters by module match this package: scripts for scikit-learn have them, with module="sklearn".
+    Filters by module match this package: scripts written for scikit-learn use module="sklearn".
     """
     if _is_silent.get():
         return
@@ -36,13 +36,13 @@ def warn(message, category=UserWarning):
         frame = frame.f_back
     line = frame.f_lineno
     shown = frame.f_globals.setdefault("__warningregistry__", {})
-    # Python forgets what it has shown when filters change, as joblib changes them for each candidate of a search.
+    # Python forgets which warnings it has shown when filters change, which joblib does for each candidate of a search.
     if not ((message, category, line) in shown and _is_shown_once(message, category, line)):
         warnings.warn_explicit(message, category, frame.f_code.co_filename, line, "sklearn_mlp", shown)
 
 
 def _is_shown_once(message, category, line):
-    """Whether the filters are to show a warning of a line once."""
+    """Whether the filters show a warning of a line only once."""
     for action, pattern, kind, module, of_line in warnings.filters:
         if (
             issubclass(category, kind)

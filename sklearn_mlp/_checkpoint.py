@@ -2,7 +2,7 @@
 
 A file consists of a line with the name of the format, the SHA-256 of the remaining bytes, the length of a JSON text as
 eight bytes, the text, and the bytes of the one-dimensional arrays to which it refers. It contains no code, and nothing
-in it is used before it is validated: anybody can have written it.
+in it is used before it is validated: its source may not be trusted.
 """
 
 import copyreg
@@ -42,7 +42,7 @@ def prepare(path):
     temporary = _temporary(path)
     try:
         _write_durably(temporary, [FORMAT])
-        now = temporary.stat().st_mtime  # of the file system, whose clock may be another one
+        now = temporary.stat().st_mtime  # by the clock of the file system, which may differ
     finally:
         temporary.unlink(missing_ok=True)
     ours = re.compile(re.escape(path.name) + r"\.[0-9a-f]{32}\.tmp")
@@ -56,8 +56,8 @@ def prepare(path):
 def write_checkpoint(path, content, keep=1):
     """Atomically write nested dicts and lists of arrays, numbers, strings and None to `path`.
 
-    Its predecessors stay as ``path.1`` to ``path.{keep - 1}``. Nothing changes until the new file is complete, and
-    nothing is removed until it is in place: the oldest is ``path.{keep}`` in between.
+    Its predecessors are kept as ``path.1`` to ``path.{keep - 1}``. Nothing changes until the new file is complete, and
+    nothing is removed until it is in place: until then, the oldest is ``path.{keep}``.
     """
     arrays = []
     tree = json.dumps(_take_out_arrays(content, arrays)).encode()
@@ -90,7 +90,7 @@ def _rotate(kept):
     """Make the newest file also its own predecessor, and move the others up to the first free name."""
     newest, *older = kept
     if older[0].exists() and _head(newest) == _head(older[0]):
-        return  # an interrupted write came as far as this
+        return  # an earlier write was interrupted after this step
     copy = _temporary(newest)
     try:
         try:
@@ -122,7 +122,7 @@ def _write_durably(path, chunks):
 
 
 def read_checkpoint(path):
-    """Read a file, and validate what does not depend on the fit: `check_snapshot` validates the rest."""
+    """Read a file, and validate the parts that do not depend on the fit; `check_snapshot` validates the others."""
     path = Path(path)
     try:
         with open(path, "rb") as file:
@@ -135,13 +135,13 @@ def read_checkpoint(path):
         ) from error
     if not is_ours:
         raise ValueError(
-            f"resume_from={str(path)!r} does not begin as a checkpoint of this version of sklearn_mlp does. Pass a "
-            "file that sklearn_mlp.callbacks.Checkpoint has written, or start a new fit with resume_from=None."
+            f"resume_from={str(path)!r} is not a checkpoint of this version of sklearn_mlp. Pass a file that "
+            "sklearn_mlp.callbacks.Checkpoint has written, or start a new fit with resume_from=None."
         )
     if sha256(payload).digest() != checksum:
         raise ValueError(
-            f"resume_from={str(path)!r} is damaged: its content does not have the checksum that was written with it. "
-            "Pass an older checkpoint (see the parameter keep of Checkpoint), or start a new fit with resume_from=None."
+            f"resume_from={str(path)!r} is damaged: its content does not match its checksum. Pass an older checkpoint "
+            "(see the parameter keep of Checkpoint), or start a new fit with resume_from=None."
         )
     end = 8 + int.from_bytes(payload[:8], "little")
     try:
@@ -197,8 +197,8 @@ def _check(path, content, template, name):
     """Raise an error if `content` is not like `template`.
 
     Dicts have the same keys, arrays the same dtype and shape, and other values the same type. A tuple contains
-    alternatives, an empty dict stands for one of strings or None, an empty list for one of floats, an ellipsis for
-    anything. An integer is a count.
+    alternatives, an empty dict means one of strings or None, an empty list one of floats, an ellipsis any value. An
+    integer is a count.
     """
     if template is ...:
         return
@@ -241,10 +241,10 @@ def identity(estimator, device, more_parameters, **data):
 def check_identity(path, theirs, ours, needs_max_iter):
     """Raise an error if a checkpoint belongs to another training run."""
     if theirs["estimator"] != ours["estimator"]:
-        what = f"is of a {theirs['estimator']:.100}, and this is a {ours['estimator']}"
+        what = f"was written by a {theirs['estimator']:.100}, and this is a {ours['estimator']}"
     elif theirs["data"] != ours["data"]:
         changed = [name for name, of_data in ours["data"].items() if of_data != theirs["data"].get(name)]
-        what = f"is of other data: {', '.join(changed)} differ in shape, dtype or values"
+        what = f"was written for other data: {', '.join(changed)} differ in shape, dtype or values"
     else:
         may_differ = MAY_DIFFER - {"max_iter"} if needs_max_iter else MAY_DIFFER
         changed = [
@@ -254,10 +254,10 @@ def check_identity(path, theirs, ours, needs_max_iter):
         ]
         if not changed:
             return
-        what = f"is of other parameters: {'; '.join(changed)}"
+        what = f"was written with other parameters: {'; '.join(changed)}"
     raise ValueError(
-        f"resume_from={str(path)!r} {what}, and training would give another result. Pass those that the checkpoint was "
-        "written with, or start a new fit with resume_from=None."
+        f"resume_from={str(path)!r} {what}, and training would give another result. Pass those of the checkpoint, or "
+        "start a new fit with resume_from=None."
     )
 
 
@@ -281,11 +281,11 @@ def _name(value):
 
 
 def _content(value, seen):
-    """All that distinguishes `value`, as nested lists that have the same repr in every process.
+    """Everything that distinguishes `value`, as nested lists with the same repr in every process.
 
     A function consists of its code, its attributes and default values, and the variables of enclosing functions; any
-    other object of its class and the state that a pickle would have. What is defined in the main script, whose text may
-    have changed since, also consists of the global variables that it uses, and of the members of a class.
+    other object of its class and its pickled state. Functions of the main script, which may have been edited since,
+    also consist of the global variables that they use, and its classes of their members.
     """
     if value is None or type(value) in (bool, int, float, complex, str, bytes):
         return repr(value)
@@ -299,7 +299,7 @@ def _content(value, seen):
         return joblib.hash(value)
     if id(value) in seen:
         return seen[id(value)][0]
-    seen[id(value)] = len(seen), value  # also the value, as the id of a deleted one can be that of another
+    seen[id(value)] = len(seen), value  # keeps `value` alive, whose id could be reused
     if type(value) in (list, dict):
         return [_content(item, seen) for item in (value if type(value) is list else value.items())]
     module = getattr(value, "__module__", None)
@@ -327,12 +327,12 @@ def _parts(value, in_script):
     reduce = copyreg.dispatch_table.get(type(value))
     try:
         return [reduce(value) if reduce else value.__reduce_ex__(4)]
-    except Exception:  # as many types have errors for what cannot be pickled
+    except Exception:  # types raise different errors if they cannot be pickled
         return [type(value), getattr(value, "__dict__", None)]
 
 
 def _names(code):
-    """The global variables and attributes that a function and those inside it refer to."""
+    """The global variables and attributes to which a function and its inner functions refer."""
     return {*code.co_names}.union(*(_names(const) for const in code.co_consts if isinstance(const, CodeType)))
 
 
@@ -347,9 +347,7 @@ def _fingerprint(array, device):
 
 
 def _take_out_arrays(node, arrays):
-    """Replace the arrays in `node` by references to where they are among the bytes of `arrays`, to which they are
-    appended.
-    """
+    """Replace the arrays in `node` by references to their positions in `arrays`, to which they are appended."""
     if isinstance(node, dict):
         return {name: _take_out_arrays(child, arrays) for name, child in node.items()}
     if isinstance(node, list | tuple):

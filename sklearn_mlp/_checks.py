@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from datetime import date, time, timedelta
 from difflib import get_close_matches
@@ -21,11 +22,11 @@ from sklearn_mlp._caller import warn
 from sklearn_mlp.core.activations import ACTIVATIONS
 
 DATES = date, time, timedelta, np.datetime64, np.timedelta64
-# The numbers that float32 holds exactly: NumPy promotes them to it.
+# Types whose values float32 represents exactly: NumPy promotes them to it.
 EXACT_IN_FLOAT32 = {"Float32", "Float16", "Int16", "Int8", "UInt16", "UInt8", "Boolean"}
-# What arrays and frames have, and blocks have not.
+# Attributes that arrays and frames have, and blocks do not.
 OF_ARRAYS = "shape", "__array__", "__array_interface__", "__dataframe__", "__dlpack__", "indptr"
-# Options under the names that they have elsewhere, where these are not similar.
+# Options by their names in other libraries, where these are not similar.
 SYNONYMS = {
     "swish": ["silu"],
     "sigmoid": ["logistic"],
@@ -40,7 +41,7 @@ SYNONYMS = {
 
 
 def suggest(name, options):
-    """A sentence with the option that is probably meant by `name`; empty if there is none."""
+    """A sentence that suggests the option most similar to `name`; empty if there is none."""
     name = str(name).lower()
     likely = [option for option in SYNONYMS.get(name, ()) if option in options]
     likely += get_close_matches(name, options, n=1)
@@ -48,7 +49,7 @@ def suggest(name, options):
 
 
 def shallow_copy(instance):
-    """A copy that what other threads set on an instance does not reach."""
+    """A shallow copy: a snapshot that other threads do not change by setting attributes."""
     copied = object.__new__(type(instance))
     vars(copied).update(vars(instance))
     return copied
@@ -56,7 +57,7 @@ def shallow_copy(instance):
 
 @contextmanager
 def about(*names):
-    """Prefix errors with the arguments `names` if they name none of them: scikit-learn's checks say "array"."""
+    """Prefix errors that name none of the arguments `names` with them: scikit-learn's checks say "array"."""
     try:
         yield
     except (TypeError, ValueError, OverflowError) as error:
@@ -94,8 +95,8 @@ def _refuse_parts(name, X):
         what = " of tuples" if isinstance(X, list | tuple) else ""
         raise TypeError(
             f"{name} is a {type(X).__name__}{what}, which is neither an array nor blocks. Pass an array, or blocks: an "
-            f"object of a class with the methods __len__, the number of blocks, and __getitem__, of which {name}[i] is "
-            "a tuple (X, y) or (X, y, sample_weight)."
+            f"object of a class with the methods __len__, the number of blocks, and __getitem__, where {name}[i] is a "
+            "tuple (X, y) or (X, y, sample_weight)."
         )
 
 
@@ -121,15 +122,15 @@ def check_arguments(inputs, solver, resume_from):
 
 
 def read_array(estimator, name, array, device):
-    """The argument `name`, of data, as an array of the dtype that NumPy finds for its values.
+    """The data argument `name` as an array, of the dtype that NumPy infers from its values.
 
-    A sparse matrix, an array in GPU memory, X in blocks, and X in a data frame, whose names are needed, are unchanged.
-    Raises an error for a Dask collection, for an array in GPU memory if the device is the CPU, for masked values, and
-    for dates (in a frame: `accepted_dtypes`), which only labels can be.
+    A sparse matrix, an array in GPU memory, X in blocks, and X in a data frame, whose names are needed, are returned
+    unchanged. Raises an error for a Dask collection, for an array in GPU memory if the device is the CPU, for masked
+    values, and for dates, except in labels (in a frame, `accepted_dtypes` raises it).
     """
     if (type(array) is np.ndarray and array.dtype.kind in "biuf" and array.itemsize <= 8) or array is None:
         return array
-    refuse_dask(estimator, name, array)
+    check_container(estimator, name, array)
     if name.startswith("X") and is_blocks(array):
         return array
     if on_gpu(array):
@@ -166,8 +167,22 @@ def read_array(estimator, name, array, device):
     return array
 
 
-def refuse_dask(estimator, name, array):
-    """Raise TypeError if the argument `name` is a Dask collection: NumPy would gather it in memory without a word."""
+def check_container(estimator, name, array):
+    """Raise an error if the argument `name` is not in memory, or is a data frame with duplicate column names."""
+    _refuse_dask(estimator, name, array)
+    if nw.dependencies.is_polars_lazyframe(array):
+        raise TypeError(f"{name} is a polars.LazyFrame, which is not in memory. Pass {name}.collect().")
+    if nw.dependencies.is_into_dataframe(array):
+        columns = list(getattr(array, "column_names", array.columns))
+        if len(set(columns)) < len(columns):
+            duplicates = [column for column, count in Counter(columns).items() if count > 1]
+            raise ValueError(
+                f"{name} has several columns of the same name: {duplicates}. Rename them, so that each name is unique."
+            )
+
+
+def _refuse_dask(estimator, name, array):
+    """Raise TypeError if the argument `name` is a Dask collection: NumPy would silently load it."""
     graph = getattr(array, "__dask_graph__", None)
     if graph is None or graph() is None:  # xarray has the method for arrays in memory, too
         return
@@ -182,7 +197,7 @@ def refuse_dask(estimator, name, array):
 
 
 def to_numpy(array):
-    """`array` as a NumPy array; lists in which NumPy would turn numbers into others or into strings, as objects."""
+    """`array` as a NumPy array; of objects for a list whose numbers NumPy would round or convert to strings."""
     values = np.asarray(array)
     of_strings = values.dtype.kind == "U" and values.ndim == 2
     of_large_numbers = values.dtype.kind == "f" and np.abs(values).max(initial=0) >= 2**53
@@ -192,7 +207,7 @@ def to_numpy(array):
 
 
 def stack_columns(columns):
-    """Columns as one array: of objects unless NumPy has a dtype for the values of all of them."""
+    """Columns as one array, of objects unless a NumPy dtype can represent the values of all of them."""
     kinds = {column.dtype.kind for column in columns}
     if len(kinds) == 1 or kinds <= set("biuf"):
         stacked = np.column_stack(columns)
@@ -201,7 +216,7 @@ def stack_columns(columns):
                 return stacked
     stacked = np.empty((len(columns[0]), len(columns)), dtype=object)
     for j, column in enumerate(columns):
-        # As Python's objects; of a datetime64[ns] there is none.
+        # Elements as objects; NumPy would convert datetime64[ns] to integers.
         stacked[:, j] = list(column) if column.dtype.kind in "mM" else column
     return stacked
 
@@ -211,8 +226,8 @@ def refuse_dates(name, columns):
     dates = [f"{where} is {what}" for where, values in columns.items() if (what := _kind_of_date(values))]
     if dates:
         raise ValueError(
-            f"{name} has dates or times: {', '.join(dates)}. Make numbers of them, such as the days since a date "
-            "or the hour of the day: by pandas' .dt, or by skrub's DatetimeEncoder."
+            f"{name} has dates or times: {', '.join(dates)}. Convert them to numbers, such as the days since a date "
+            "or the hour of the day, by pandas' .dt or skrub's DatetimeEncoder."
         )
 
 
@@ -221,7 +236,7 @@ def _kind_of_date(values):
     if values.dtype.kind in "mM":
         return str(values.dtype)
     types = set(map(type, values.flat)) if values.dtype.kind == "O" else ()
-    # A pandas Period is no date, but has the method of one.
+    # A pandas Period is not a date, but has its method.
     return next((each.__name__ for each in types if issubclass(each, DATES) or hasattr(each, "strftime")), None)
 
 
@@ -267,7 +282,7 @@ def validate_X_y(estimator, X, y, device, reset):
 
 
 def validate_X(estimator, X, device, reset, dtype=None):
-    """X as an array or a sparse matrix of numbers, which `dtype`, of the model, can represent if it is not None."""
+    """X as an array or a sparse matrix of numbers, in the range of `dtype`, that of the model, unless it is None."""
     if not reset and _is_valid(estimator, X, dtype):
         return X
     if on_gpu(X):
@@ -281,10 +296,10 @@ def validate_X(estimator, X, device, reset, dtype=None):
 
 
 def validate_table(estimator, table, reset):
-    """A PyArrow table as `validate_X` returns it, but in Fortran order, in half the time."""
+    """Like `validate_X`, for a PyArrow table; takes half the time, and returns an array in Fortran order."""
     dtype = np.float32 if accepted_dtypes(table) is np.float32 else np.float64
     if {*map(str, table.schema.types)} == {"float" if dtype is np.float32 else "double"}:
-        # Without Python's lock, for which the thread that trains would wait after each column.
+        # Without the GIL, for which the training thread would wait after each column.
         (batch,) = table.combine_chunks().to_batches()
         X = batch.to_tensor(null_to_nan=True, row_major=False).to_numpy()
     else:
@@ -296,7 +311,7 @@ def validate_table(estimator, table, reset):
 
 
 def _is_valid(estimator, X, dtype):
-    """Whether X is an array that `validate_X` would return as it is; it takes most of the time for a single row."""
+    """Whether `validate_X` would return X unchanged; its checks take most of the time of a single-row prediction."""
     return (
         type(X) is np.ndarray
         and X.ndim == 2
@@ -309,7 +324,7 @@ def _is_valid(estimator, X, dtype):
 
 
 def _is_finite(array):
-    """Whether the array has integers, or floats whose sum is finite; no for some finite ones, whose sum overflows."""
+    """Whether the array has integers, or floats with a finite sum; False for finite floats whose sum overflows."""
     return array.dtype.kind in "biu" or (array.dtype in (np.float64, np.float32) and np.isfinite(array.sum()))
 
 
@@ -318,7 +333,7 @@ def check_range(array, dtype, device, name):
     if array.dtype != np.float64 or dtype == np.float64:
         return
     values = array.data if hasattr(array, "indptr") else array
-    # The sum is finite, unless it overflows, where all of them are.
+    # The sum of finite values can overflow.
     if np.isfinite(device.to_host(values.sum(dtype=dtype))) or values.size == 0:
         return
     largest = max(device.to_host(values.max()), -device.to_host(values.min()))
@@ -382,7 +397,7 @@ def accepted_dtypes(X):
     if not nw.dependencies.is_into_dataframe(X):
         return "numeric" if getattr(X, "dtype", np.dtype(object)).kind in "biuf" else floats
     if all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in getattr(X, "dtypes", [None])):
-        return floats  # check_array promotes NumPy's dtypes; what follows takes half as long as a prediction
+        return floats  # check_array promotes NumPy's dtypes; the rest takes half as long as a prediction
     frame = nw.from_native(X, eager_only=True)
     schema = frame.schema
     dtypes = set(schema.values())
@@ -392,7 +407,7 @@ def accepted_dtypes(X):
 
 
 def float_dtype(array):
-    """float32 stays float32, all else is float64."""
+    """float32 for float32, and float64 for all other dtypes."""
     return np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
 
 
@@ -426,7 +441,7 @@ def check_activation(activation, n_hidden):
 
 
 def check_dropout(dropout, n_hidden):
-    """The dropout rate of each hidden layer, or nothing if none drops."""
+    """The dropout rate of each hidden layer; empty if all are 0."""
     with about("dropout"):
         rates = [float(rate) for rate in (dropout if np.ndim(dropout) else [dropout] * n_hidden)]
     if len(rates) != n_hidden:
@@ -460,7 +475,7 @@ def random_state_from(state):
 
 
 class _OfThread(threading.local):
-    """A generator, and its state while it is that of the last `leave_random_state`."""
+    """A generator, and its state if it has not been used since the last `leave_random_state`."""
 
     def __init__(self):
         self.random_state = np.random.RandomState(0)
@@ -473,7 +488,7 @@ _of_thread = _OfThread()
 def take_random_state(state):
     """The thread's own generator in a state that `leave_random_state` returned.
 
-    For `partial_fit`, where to make and to set a generator takes longer than to train on a small batch.
+    For `partial_fit`: creating and setting a generator takes longer than training on a small batch.
     """
     if state is not _of_thread.state:
         _of_thread.random_state.set_state(state)
@@ -490,10 +505,10 @@ def leave_random_state(random_state):
 
 
 def split_rows(n_samples, codes, validation_fraction, random_state):
-    """Row indices to train on and to validate on, with the split that scikit-learn draws from the same random state.
+    """Row indices to train on and to validate on, split as by scikit-learn for the same random state.
 
-    The split is stratified where every class has enough rows. With more than two classes, the only row of a class is
-    trained on.
+    The split is stratified if every class has enough rows. With more than two classes, the only row of a class is in
+    the training set.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Training on the workers of a Dask cluster.
 
-The partitions of the data are dealt to shards, which the workers keep in memory. In a round, each shard trains for some
-steps from the same parameters and state of the solver, and both are averaged over the shards by their rows: local SGD
-(Stich, ICLR 2019; Lin et al., ICLR 2020). A round is a function of its arguments alone, so that Dask can repeat any
-part of it on another worker, and the result depends on the shards but not on the workers.
+The partitions of the data are distributed over shards, which the workers keep in memory. In a round, each shard is
+trained on for some steps, starting from the same parameters and state of the solver; then both are averaged over the
+shards, weighted by rows: local SGD (Stich, ICLR 2019; Lin et al., ICLR 2020). A round is a pure function, so that Dask
+can repeat any part of it on another worker, and the result depends on the shards but not on the workers.
 """
 
 import threading
@@ -35,14 +35,14 @@ from sklearn_mlp.core.training import Training
 from sklearn_mlp.devices import resolve_device
 from sklearn_mlp.devices.encoded import EncodedTable
 
-# Tasks of a reduction take so many results.
+# Maximum number of results that a task of a reduction takes.
 FAN_IN = 8
 SECONDS_FOR_WORKERS = 60
 SECONDS_TO_CONNECT = 2
-# Of the configuration of Dask, which all threads share.
+# A lock for the configuration of Dask, which all threads share.
 config_lock = threading.Lock()
-# What `sync_every="auto"` assumes of any cluster: the overhead of a round, the bytes that a second moves, the time of a
-# step of a tiny network, the floating point operations of a second on a thread, and the overhead that is accepted.
+# Assumptions of `sync_every="auto"` about any cluster: the overhead of a round, the bandwidth, the time of a step of a
+# tiny network and the floating point operations per second of a thread; and the accepted relative overhead.
 ROUND_SECONDS, BYTES_PER_SECOND, STEP_SECONDS, FLOPS, ACCEPTED = 0.05, 5e8, 5e-5, 4e10, 0.05
 
 
@@ -51,7 +51,7 @@ class Lost(RuntimeError):
 
 
 class Cluster:
-    """The tasks of one fit on a cluster; as a context, it leaves none of them behind.
+    """The tasks of one fit on a cluster; the end of the context cancels those that are left.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Cluster:
         self.sync_every = estimator.sync_every
         self.device_name = estimator.device
         self.n_rounds = 0
-        # Of the fitted estimator.
+        # Attributes of the fitted estimator.
         self.attributes = {"client_": self.client, "device_": estimator.device}
         self._futures = set()
         self._lock = threading.Lock()
@@ -74,22 +74,22 @@ class Cluster:
         return self
 
     def __exit__(self, *error):
-        # Also if somebody keeps the traceback of an error, with the futures in its frames.
+        # The traceback of an error may keep the futures alive.
         with self._lock:
             left, self._futures = self._futures, set()
         if left:
             self.client.cancel([*left], force=True)
 
-    # -- what `BaseMLP` asks of a place to train -----------------------------------------------------------------------
+    # -- the interface for `BaseMLP` -----------------------------------------------------------------------------------
 
     def device(self, estimator):
-        return resolve_device("cpu")  # of the client, which need not have a GPU
+        return resolve_device("cpu")  # of the client, which may not have a GPU
 
     def snapshot(self, estimator):
         return estimator._local()
 
     def read_arrays(self, estimator, inputs, device):
-        """The arguments of fit, with the `Partitions` of the training set in the place of X; the others are here."""
+        """The arguments of fit: X is the `Partitions` of the training set; the validation set is in memory here."""
         partitions = Partitions.of(estimator, inputs.X, inputs.y, inputs.sample_weight)
         of_validation = {"X_val": inputs.X_val, "y_val": inputs.y_val, "sample_weight_val": inputs.sample_weight_val}
         local = estimator._local()
@@ -128,8 +128,8 @@ class Cluster:
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
     def submit(self, function, *args):
-        """A future of the result; it is the caller's until `drop`."""
-        # Parameters are part of the graph, where they survive a worker; Dask warns above 10 MB.
+        """A future of the result, kept until `drop`."""
+        # Parameters are part of the graph, so that they survive a worker; Dask would warn above 10 MB.
         with config_lock, dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             future = self.client.submit(function, *args, pure=False)
         with self._lock:
@@ -150,7 +150,7 @@ class Cluster:
     def on_shards(self, training_set, function, broadcast, *args, by):
         """The reduction by the function `by` of ``function(broadcast, shard, k, *args)`` for each shard.
 
-        `broadcast` goes to the workers once; the task that it belongs to is how Dask restores it.
+        `broadcast` is sent to the workers once, as the result of a task, which Dask can repeat.
         """
 
         def attempt(shards):
@@ -163,12 +163,12 @@ class Cluster:
         try:
             return attempt(shards)
         except Lost:
-            # For example by client.restart(). What X is computed from may still be there.
+            # For example by client.restart(). The data from which X is computed may still exist.
             training_set.lose_shards(shards)
             return attempt(training_set.shards())
 
     def reduce(self, function, futures):
-        """What `function` makes of lists of at most `FAN_IN` results in their order, until there is one; it is here."""
+        """Reduce results by `function` of lists of at most `FAN_IN`, in order; return the result, copied to here."""
         owned = list(futures)
         while len(futures) > 1:
             groups = [futures[start : start + FAN_IN] for start in range(0, len(futures), FAN_IN)]
@@ -179,7 +179,7 @@ class Cluster:
         return result
 
     def round_ends(self):
-        with self._lock:  # networks of an ensemble have rounds of their own
+        with self._lock:  # networks of an ensemble have separate rounds
             self.n_rounds += 1
             self.attributes["n_rounds_"] = self.n_rounds
 
@@ -199,9 +199,9 @@ class Cluster:
             ) from error
         except CancelledError as error:
             raise Lost(
-                f"Training stopped {when}: its tasks, or the data that they need, are gone ({error}). If X or y "
-                "were in the memory of workers (persist, scatter) that were restarted or lost, make them again, from "
-                f"files for example. {resume}"
+                f"Training stopped {when}: its tasks, or the data that they need, were lost ({error}). If X or y "
+                "were in the memory of workers (persist, scatter) that were restarted or lost, create them again, for "
+                f"example from files. {resume}"
             ) from error
 
 
@@ -211,8 +211,8 @@ def _client(client):
             client = get_client()
         except ValueError:
             raise RuntimeError(
-                "There is no Dask client. Make one: client = distributed.Client(...), for a cluster on this machine or "
-                "with the address of a scheduler."
+                "There is no Dask client. Create one: client = distributed.Client(...), for a cluster on this machine "
+                "or with the address of a scheduler."
             ) from None
     if client.status != "running" or client.asynchronous:
         what = "asynchronous" if client.asynchronous else client.status
@@ -258,7 +258,7 @@ class Partitions(NamedTuple):
 
     @classmethod
     def of(cls, estimator, X, y, sample_weight):
-        """Those of Dask collections, after checks."""
+        """The partitions of Dask collections, after checks."""
         if y is None:
             raise ValueError(f"This {type(estimator).__name__} estimator requires y to be passed, but y is None.")
         parts = {"X": _partitions(estimator, "X", X), "y": _partitions(estimator, "y", y)}
@@ -267,8 +267,8 @@ class Partitions(NamedTuple):
         for name, of_name in parts.items():
             if len(of_name) != len(parts["X"]):
                 raise ValueError(
-                    f"X has {len(parts['X'])} partitions and {name} has {len(of_name)}. Give them the same: by "
-                    f"repartition(npartitions=...) of data frames, or rechunk of arrays."
+                    f"X has {len(parts['X'])} partitions and {name} has {len(of_name)}. Give both the same, by "
+                    f"repartition(npartitions=...) for data frames or rechunk for arrays."
                 )
         return cls(parts["X"], parts["y"], parts.get("sample_weight", [None] * len(parts["X"])))
 
@@ -292,7 +292,7 @@ def _partitions(estimator, name, collection):
     check_columns(name, collection)
     if isinstance(collection, da.Array):
         return collection.to_delayed().ravel().tolist()
-    # What else Dask does to optimize can merge partitions of Parquet files, in y others than in X.
+    # Dask's other optimizations can merge partitions of Parquet files, differently in X and y.
     return collection.simplify().to_delayed(optimize_graph=False)
 
 
@@ -300,13 +300,13 @@ def check_columns(name, array):
     """Raise ValueError if the columns of a Dask array are in several chunks."""
     if isinstance(array, da.Array) and array.ndim > 1 and array.numblocks[1] > 1:
         raise ValueError(
-            f"{name} has its columns in {array.numblocks[1]} chunks, and a row is needed as a whole. Use "
+            f"{name} has its columns in {array.numblocks[1]} chunks, but each chunk must have whole rows. Use "
             f"{name}.rechunk({{1: -1}})."
         )
 
 
 def survey_partitions(cluster, reader, partitions, reset, n_sampled=N_SAMPLED):
-    """The `Survey` of all partitions; with `reset`, they say what features the estimator of `reader` has."""
+    """The `Survey` of all partitions; with `reset`, they define the features of the estimator of `reader`."""
     kind = LabelCounts if is_classifier(reader.mlp) else Moments
     survey = delayed(rounds.survey, pure=False)
     tasks = [survey(reader, kind, reset, n_sampled, i, parts) for i, parts in enumerate(partitions.rows())]
@@ -319,12 +319,12 @@ def survey_partitions(cluster, reader, partitions, reset, n_sampled=N_SAMPLED):
 
 
 def without_fit(estimator):
-    """An estimator with the same parameters, without what is fitted, and callbacks, which need not pickle."""
+    """An estimator with the same parameters, without fitted attributes and callbacks, which may not be picklable."""
     return type(estimator)(**estimator.get_params(deep=False))
 
 
 def deal(n_rows_of, n_shards):
-    """The numbers of the partitions of each shard: the largest first, each to the shard with the fewest rows."""
+    """The partitions of each shard: in order of decreasing size, each is assigned to the shard with the fewest rows."""
     shards, sizes = [[] for _ in range(n_shards)], [0] * n_shards
     for i in sorted(np.flatnonzero(n_rows_of).tolist(), key=lambda i: -n_rows_of[i]):
         k = int(np.argmin(sizes))
@@ -334,7 +334,7 @@ def deal(n_rows_of, n_shards):
 
 
 class ClusterTrainingSet(BlocksTrainingSet):
-    """A training set on the workers: the client has a sample of the rows.
+    """A training set on the workers; the client has a sample of the rows.
 
     Parameters
     ----------
@@ -355,22 +355,23 @@ class ClusterTrainingSet(BlocksTrainingSet):
             n_shards = max(1, sum(cluster.client.nthreads().values()))
         elif n_shards > n_parts:
             warn(
-                f"n_shards={n_shards}, but X has {n_parts} partitions with rows, and a shard has one at least: there "
-                f"are {n_parts} shards. Repartition X into more."
+                f"n_shards={n_shards}, but X has {n_parts} partitions with rows, and a shard needs at least one: "
+                f"{n_parts} shards are used. Repartition X into more."
             )
         self.dealt = deal(self.n_rows_of, min(n_shards, n_parts))
         sizes = [sum(self.n_rows_of[i] for i in of_shard) for of_shard in self.dealt]
         if min(sizes) < 0.5 * np.mean(sizes):
             warn(
                 f"The smallest of {len(sizes)} shards has {min(sizes)} rows, less than half of the mean, "
-                f"{np.mean(sizes):.0f}: it waits for the others. Repartition X evenly, or use fewer shards (n_shards)."
+                f"{np.mean(sizes):.0f}, so that its worker has to wait for the others. Repartition X evenly, or use "
+                "fewer shards (n_shards)."
             )
         cluster.attributes["n_shards_"] = len(sizes)
         self.parameters = {"n_shards": len(sizes), "sync_every": cluster.sync_every}
         self._shards, self._lock = None, threading.Lock()
 
     def on_worker(self):
-        """This object without what is large."""
+        """A copy without large attributes."""
         light = object.__new__(type(self))
         large = {"X", "y", "target", "sample_weight", "weight_of_user", "survey", "cluster", "partitions"}
         large |= {"mlp", "_shards", "_lock", "dealt"}
@@ -388,7 +389,7 @@ class ClusterTrainingSet(BlocksTrainingSet):
             return self._shards
 
     def lose_shards(self, shards):
-        """Make the shards anew, unless another thread has: their futures were cancelled."""
+        """Forget shards whose futures were cancelled, unless another thread has already replaced them."""
         with self._lock:
             if self._shards is shards:
                 self._shards = None
@@ -422,7 +423,7 @@ class ClusterTrainingSet(BlocksTrainingSet):
         return evaluate
 
     def run(self, data, n_steps, dropout_seed):
-        """What workers need to know of a training run."""
+        """The description of a training run for the workers."""
         return rounds.Run(
             without_fit(self.mlp),
             self.cluster.device_name,
@@ -512,7 +513,7 @@ class ClusterBatches:
 
 
 class ClusterTraining(Training):
-    """A training run whose steps the workers take, in rounds."""
+    """A training run in rounds of steps on the workers."""
 
     def __init__(self, plan, data, *args, **kwargs):
         super().__init__(plan, data, *args, **kwargs)
@@ -522,7 +523,7 @@ class ClusterTraining(Training):
         sync_every = self.cluster.sync_every
         if sync_every == "auto":
             sync_every = automatic_sync_every(n_parameters, self.batches.batch_size, len(data.n_rows_of))
-            self.n_rounds = max(1, self.batches.n_steps // sync_every)  # equal ones, with no more overhead
+            self.n_rounds = max(1, self.batches.n_steps // sync_every)  # of equal length, without more overhead
         else:
             self.n_rounds = ceil(self.batches.n_steps / sync_every)
         self.cluster.attributes["sync_every_"] = ceil(self.batches.n_steps / self.n_rounds)
@@ -541,14 +542,14 @@ class ClusterTraining(Training):
         return loss if n_rows else inf
 
     def _round(self, part):
-        """One round, after which the parameters of the shards are averaged."""
+        """Run a round, and average the parameters of the shards."""
         at = rounds.At(self.solver.parameters(), self.solver.state())
         of_round = self.run_of_workers, self.batches.order, part, self.n_rounds
         return self.cluster.on_shards(self.training_set, rounds.train, at, *of_round, by=rounds.average)
 
 
 def automatic_sync_every(n_parameters, batch_size, n_shards):
-    """The steps of a round, by the numbers alone: so many that its overhead is `ACCEPTED` of the time of the steps."""
+    """The number of steps in a round with an overhead of `ACCEPTED` times their duration, without measurements."""
     step = STEP_SECONDS + 6 * n_parameters * batch_size / FLOPS
     levels = ceil(log2(n_shards + 1))
     overhead = ROUND_SECONDS + 2 * levels * 12 * n_parameters / BYTES_PER_SECOND

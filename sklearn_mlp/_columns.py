@@ -1,4 +1,4 @@
-"""The columns of a table as users have it: data frames of several libraries, arrays and lists."""
+"""The columns of a table: data frames of several libraries, arrays and lists."""
 
 from math import inf
 from numbers import Number
@@ -15,7 +15,7 @@ def as_table(X):
     """X, unless it is a data frame or a sparse matrix, as an array."""
     if nw.dependencies.is_into_dataframe(X) or issparse(X):
         return X
-    # NumPy would make strings of numbers next to strings.
+    # NumPy would convert numbers next to strings to strings.
     return np.array(X, dtype=object) if isinstance(X, list | tuple) else np.asarray(X)
 
 
@@ -51,22 +51,24 @@ def named_categories(which, names):
     known = names if which.dtype.kind in "UO" else list(range(len(names)))
     unknown = [name for name in which.tolist() if name not in known]
     if unknown:
-        raise ValueError(f"categorical_features has {unknown[0]!r}, which is no feature of X: it has {known}.")
+        raise ValueError(f"categorical_features has {unknown[0]!r}, which is not a feature of X: it has {known}.")
     return np.isin(known, which)
 
 
 def as_number(name, column):
-    """A column as float64; raises ValueError if it has anything but numbers and gaps."""
+    """A column as float64; raises ValueError if it has other values than numbers and gaps."""
     if column.dtype == object:
         others = (value for value in column if value is not None and not isinstance(value, Number))
         if (example := next(others, None)) is not None:
             raise ValueError(
-                f"X has {example!r} in the feature {name!r}, which is to be a number. Name the feature in "
-                "categorical_features, or make it a number."
+                f"X has {example!r} in the feature {name!r}, which must be a number. Name the feature in "
+                "categorical_features, or convert it to numbers."
             )
         column = column.astype(np.float64)
     if np.isinf(column).any():
-        raise ValueError(f"X contains infinity in the feature {name!r}. Make it NaN, which is a gap, or a number.")
+        raise ValueError(
+            f"X contains infinity in the feature {name!r}. Replace it by NaN, which is a gap, or a number."
+        )
     return column
 
 
@@ -76,7 +78,7 @@ def _without_dates(name, column):
 
 
 def from_series(series):
-    """A column of a data frame as `read_columns` returns it; dates as NumPy has them."""
+    """A column of a data frame in the form of `read_columns`; dates in NumPy's dtypes."""
     dtype = series.dtype
     if dtype.is_temporal():
         return series.to_numpy()
@@ -87,7 +89,7 @@ def from_series(series):
 
 
 def _from_array(column):
-    """As `from_series`, a column of an array."""
+    """Like `from_series`, for a column of an array."""
     if column.dtype.kind in "biuf":
         return column.astype(np.float64)
     return column if column.dtype.kind in "mM" else _as_numbers(_with_none(column.tolist()))
@@ -122,6 +124,6 @@ def as_categories(column):
 
 
 def name_of(value):
-    """As an integer if it is one, since a gap makes floats of a column of integers."""
+    """The name of a category, without ".0" for whole numbers: gaps turn integers into floats."""
     is_whole = isinstance(value, Number) and abs(value) != inf and value == int(value) and not isinstance(value, bool)
     return str(int(value)) if is_whole else str(value)

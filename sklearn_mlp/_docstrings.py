@@ -158,8 +158,8 @@ device : str, default='cpu'
     - 'cpu': the CPU.
     - 'cuda': the current CUDA device, an NVIDIA GPU. Requires CuPy: ``pip install 'sklearn_mlp[cuda12]'`` or
       ``'sklearn_mlp[cuda13]'``. 'cuda:0', 'cuda:1', ...: the device with that number.
-    - 'auto': 'cuda' if CuPy and a GPU are available, else 'cpu'; `device_` tells. A GPU that is found but does not
-      compute is a RuntimeWarning.
+    - 'auto': 'cuda' if CuPy and a GPU are available, else 'cpu'; `device_` is the result. If a GPU is found but does
+      not compute, a RuntimeWarning is issued.
 
 dtype : {'float32', 'float64'} or None, default=None
     Precision of training, of the model and of its predictions. None is float32 if X is float32, and float64 otherwise.
@@ -297,8 +297,8 @@ memory; predictions are CuPy arrays if X is one. Fitted attributes are always Nu
    :arxiv:`1608.03983`""",
     "tabular_parameters": """\
 n_members : int, default=8
-    Number of networks. Each is trained without one of 5 to 8 folds of the rows, on which the number of its epochs is
-    chosen; the prediction is the mean of theirs. A single network is trained without one of 5 folds.
+    Number of networks, whose predictions are averaged. Each is trained on all but one of 5 to 8 folds of the rows; the
+    remaining fold determines the number of its epochs. A single network is trained on all but one of 5 folds.
 
 hidden_layer_sizes : array-like of int of shape (n_hidden_layers,), default=(256, 256)
     The number of neurons in each hidden layer of a network.
@@ -324,14 +324,14 @@ weight_decay : float, default=0.02
     Decoupled weight decay: each step shrinks the weights by this fraction times the learning rate.
 
 n_bins : int or 'auto', default='auto'
-    Maximum number of bins of a number, see :class:`sklearn_mlp.encoders.PiecewiseLinearEncoder`.
+    Maximum number of bins of a numeric feature, see :class:`sklearn_mlp.encoders.PiecewiseLinearEncoder`.
 
 min_frequency : int, default=3
     Categories with fewer samples share one input, see :class:`sklearn_mlp.encoders.TabularEncoder`.
 
 max_interactions : int, default=4
-    Maximum number of pairs of discrete features whose combinations are encoded as categories; they are only chosen if
-    they help to predict rows that they were not learned from. See :class:`sklearn_mlp.encoders.TabularEncoder`.
+    Maximum number of pairs of discrete features whose combinations are encoded as categories. A pair is only chosen if
+    it improves the prediction of held-out rows. See :class:`sklearn_mlp.encoders.TabularEncoder`.
 
 n_jobs : int or None, default=None
     Number of networks that are trained, or predict, at the same time, each in a thread that uses one core. None is the
@@ -341,7 +341,7 @@ n_jobs : int or None, default=None
 
 device : str, default='cpu'
     Device used by `fit` and `predict`, resolved at each call: 'cpu', 'cuda', 'cuda:N' or 'auto', see
-    :class:`~sklearn_mlp.MLPClassifier`. The table remains in main memory if the device has too little.
+    :class:`~sklearn_mlp.MLPClassifier`. The table remains in main memory if it does not fit on the device.
 
 random_state : int, RandomState instance or None, default=None
     Determines the folds, and the initial weights, the order of the samples and the dropout masks of each network. Pass
@@ -368,8 +368,8 @@ estimators_ : list of MLPClassifier or MLPRegressor
 
 oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
     Out-of-fold predictions (for a classifier, probabilities): for each row of X, the mean of the networks that were not
-    trained on it, and NaN if there are none, as for rows of zero weight. The rows have been used to choose the number
-    of epochs, and pairs of features. Not defined with `X_val`.
+    trained on it, and NaN if there are none, as for rows of zero weight. The rows were also used to choose the number
+    of epochs and the pairs of features. Not defined with `X_val`.
 
 oof_score_ : float
     The score of the out-of-fold predictions, weighted by `sample_weight`. Not defined with `X_val`.
@@ -404,16 +404,15 @@ y_val : array-like of shape (n_val_samples,) or (n_val_samples, n_outputs), defa
 sample_weight_val : array-like of shape (n_val_samples,), default=None
     Sample weights of the validation set.""",
     "tabular_notes": """\
-There are no checkpoints: an interrupt, a :class:`~sklearn_mlp.callbacks.TimeLimit` or another callback that asks
-training to stop ends the epochs that are running, and the networks that have been trained until then are the model. A
-fit takes seconds to minutes; for days of training, encode the table by :class:`~sklearn_mlp.encoders.TabularEncoder`
-and train an :class:`~sklearn_mlp.MLPClassifier` or :class:`~sklearn_mlp.MLPRegressor` with a
-:class:`~sklearn_mlp.callbacks.Checkpoint`.
+There are no checkpoints. An interrupt, a :class:`~sklearn_mlp.callbacks.TimeLimit` or another callback that requests to
+stop ends training after the current epochs; the model consists of the networks trained so far. A fit takes seconds to
+minutes; for days of training, encode the table by :class:`~sklearn_mlp.encoders.TabularEncoder` and train an
+:class:`~sklearn_mlp.MLPClassifier` or :class:`~sklearn_mlp.MLPRegressor` with a :class:`~sklearn_mlp.callbacks.Checkpoint`.
 
-With no more rows than a mini-batch has, equal rows are merged into one of their total weight, so that a weight is the
-same as a repetition.
+If all rows fit in one mini-batch, equal rows are merged into one with their total weight, so that a weight is
+equivalent to a repetition.
 
-The recipe is that of pre-tuned networks for tables [RealMLP]_ with piecewise linear encodings of numbers [PLE]_ and an
+The method is that of pre-tuned networks for tables [RealMLP]_, with piecewise linear encodings of numbers [PLE]_ and an
 average over networks.""",
     "tabular_references": """\
 .. [RealMLP] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: Strong pre-tuned MLPs and boosted trees
@@ -430,10 +429,10 @@ X : {array-like, sparse matrix} of shape (n_samples, n_features) or sequence of 
     The input data. Blocks, such as :class:`sklearn_mlp.blocks.ParquetBlocks`, are for data that do not fit in memory:
     ``X[i]`` is a tuple (X, y) or (X, y, sample_weight), and ``len(X)`` the number of blocks.""",
     "y_blocks": """\
-Not with blocks, which have their own.""",
+None for blocks, which contain y.""",
     "out": """\
 out : array-like, default=None
-    Where to write the result, of its shape, such as a memory-mapped array. None returns a new array.""",
+    Array of the shape of the result, such as a memory-mapped array, to write it to. None returns a new array.""",
     "fit_parameters": """\
 sample_weight : array-like of shape (n_samples,), default=None
     Sample weights in the loss and in the validation score. None gives all samples a weight of 1.
@@ -460,13 +459,14 @@ client : distributed.Client, default=None
     The client of the cluster to train on. None takes the current one.
 
 n_shards : int, default=None
-    Number of parts of the data that are trained on at the same time, from equal parameters at the beginning of each
-    round. The model depends on it. None is the number of threads of the workers, or of partitions if there are fewer.
+    Number of shards, parts of the data that are trained on in parallel, from the same parameters at the beginning of
+    each round. The model depends on it. None is the number of threads of the workers, or of partitions if there are
+    fewer.
 
 sync_every : int or 'auto', default='auto'
-    Number of steps in each shard until parameters and states of the solver are averaged, at most an epoch. 'auto'
-    depends on the numbers of rows, parameters and shards: so many that the overhead of a round is about 5 % of the time
-    that the steps take.""",
+    Number of steps in each shard between two averages of the parameters and the solver's state, at most an epoch. With
+    'auto', which depends on the numbers of rows, parameters and shards, the overhead of a round is about 5 % of the
+    time of its steps.""",
     "dask_attributes": """\
 client_ : distributed.Client
     The client of the cluster; not part of a pickle.
@@ -480,11 +480,11 @@ sync_every_ : int
 n_rounds_ : int
     Number of rounds. Not defined for 'lbfgs'.""",
     "dask_notes": """\
-The partitions of X are dealt to `n_shards` shards, which workers keep in memory. Each shard is trained on for some
-steps by itself; then the parameters and the state of the solver are averaged over the shards, weighted by their rows
-[LocalSGD]_ [LocalSteps]_. The model depends on partitions, `n_shards`, `sync_every` and `random_state`, but not on the
-number of workers, nor on workers that are lost on the way. 'lbfgs' sums the gradients of all shards in each evaluation
-and gives, up to rounding, the model of the local estimator.
+The partitions of X are distributed over `n_shards` shards, which workers keep in memory. Each shard is trained on
+separately for some steps; then the parameters and the state of the solver are averaged over the shards, weighted by
+their rows [LocalSGD]_ [LocalSteps]_. The model depends on partitions, `n_shards`, `sync_every` and `random_state`, but
+not on the number of workers or the loss of workers. 'lbfgs' sums the gradients of all shards in each evaluation and
+gives, up to rounding, the model of the local estimator.
 
 A task uses one thread for its products. X_val, y_val and the rows that `early_stopping` sets aside, at most 100,000,
 are in the memory of the client.""",
@@ -519,7 +519,7 @@ def documented(described, **parts):
 
 
 def documented_after(cls):
-    """As `documented`, with the sections of the docstring of another class: "$local_parameters", "$local_notes", ...
+    """Like `documented`, with the sections of another class's docstring: "$local_parameters", "$local_notes", ...
 
     "$local_groups" is the paragraph before the first section, the list of groups of the parameters.
     """

@@ -1,4 +1,4 @@
-"""The fit of an ensemble of networks on the encoded columns of a table, and what it predicts."""
+"""The fit and the prediction of an ensemble of networks on the encoded columns of a table."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -19,12 +19,12 @@ from sklearn_mlp._tasks import FitTasks
 from sklearn_mlp.devices.blas import at_most_blas_threads, n_blas_threads
 
 MIN_FOLDS, MAX_FOLDS = 5, 8
-# Predictions of fewer numbers take less time than threads take to begin.
+# Predictions of fewer numbers take less time than starting threads.
 MIN_WORK = 2**18
 
 
 class Member(NamedTuple):
-    """A network, and the rows that it is trained and validated on; None for all rows, and no validation."""
+    """A network with its training and validation rows; None for all rows, and for no validation."""
 
     network: object
     rows: np.ndarray | None
@@ -36,7 +36,7 @@ def number_of_folds(n_members):
 
 
 def split(n_members, n_rows, strata, groups, random_state):
-    """The rows that each member is trained and validated on, in folds, and in further folds after the last.
+    """The training and validation rows of each member, by folds; after the last fold, the rows are split again.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def split(n_members, n_rows, strata, groups, random_state):
     if groups is not None:
         n_groups = len(np.unique(groups))
         if n_groups < 2:
-            raise ValueError("groups has a single group, whose rows cannot be both trained and validated on.")
+            raise ValueError("groups has a single group, which cannot be in both the training and the validation set.")
         n_folds = min(n_folds, n_groups)
     pairs = []
     while len(pairs) < n_members:
@@ -68,14 +68,14 @@ def split(n_members, n_rows, strata, groups, random_state):
 
 
 class MemberTasks(FitTasks):
-    """The task of a member in the task of a fit, for callbacks that see the whole estimator.
+    """The subtask of a member in the task of a fit; callbacks receive the whole estimator.
 
     Parameters
     ----------
     stop : threading.Event
-        Set when a callback, of any member, asks training to stop, or the user does.
+        Set when a callback, of any member, or the user requests to stop.
     of_estimator : callable
-        The fitted attributes of the estimator, for those of the member.
+        Takes the fitted attributes of the member, and returns those of the estimator.
     """
 
     def __init__(self, estimator, root, data, stop, of_estimator):
@@ -103,10 +103,10 @@ class EnsembleFit:
     training_set : TrainingSet
     members : list of Member
     validation_set : ValidationSet or None
-        In place of the rows that members are validated on.
+        Replaces the validation rows of the members.
     n_threads : int
     of_estimator : callable
-        The fitted attributes of the estimator for the networks that there are.
+        Takes the networks trained so far, and returns the fitted attributes of the estimator.
     """
 
     def __init__(self, estimator, device, training_set, members, validation_set, n_threads, of_estimator):
@@ -121,10 +121,10 @@ class EnsembleFit:
         self.trained = {}  # by the number of the member
 
     def run(self, root, data):
-        """Train, and return the members that have been trained.
+        """Train the members, and return those that have been trained.
 
-        An interrupt, or a callback that asks to stop, ends the epoch of each member that is in training; the others are
-        not begun.
+        After an interrupt, or if a callback requests to stop, running members stop after their epoch, and no others are
+        started.
 
         Parameters
         ----------
@@ -148,9 +148,9 @@ class EnsembleFit:
                 if not self.trained:
                     raise
                 keep_what_is_trained()
-            self.stop.set()  # unless all have ended, an error ends them
+            self.stop.set()  # after an error, ends the other members
         for future in futures:
-            future.result()  # raises what has ended a member
+            future.result()  # raises the error of a member
         n_diverged = sum(not isfinite(network.loss_) for network in self.trained.values())
         if n_diverged:
             warn(
@@ -164,7 +164,7 @@ class EnsembleFit:
         """Train a member."""
         if self.stop.is_set() and self.trained:
             return
-        # The warnings are about the parameters of a network, which this package has chosen.
+        # Warnings would be about parameters that this package has chosen.
         with no_warnings(), self.device.active(), np.errstate(all="ignore"):
             network, rows, rows_val = self.members[k]
             tasks = MemberTasks(self.estimator, context, data, self.stop, partial(self._attributes, k))
@@ -182,7 +182,7 @@ class EnsembleFit:
                 self._print(k, network)
 
     def _start_at_constant(self, fit, rows):
-        """Begin with the constant prediction of least loss: outputs of exp are far from 0 for large y."""
+        """Start from the constant prediction with the smallest loss: with large y, outputs of exp are far from 0."""
         of = self.training_set
         fit.theta.b[-1][...] = of.loss.best_constant(*of.trained_on(rows))
 
@@ -200,7 +200,7 @@ class EnsembleFit:
 
 
 def _wait_for_all_or_an_error(futures):
-    """Wait with a timeout: some libraries, such as Polars, handle interrupts so that other waits do not end."""
+    """Wait with a timeout: interrupts do not end other waits if a library such as Polars has set a signal handler."""
     while True:
         done, running = wait(futures, timeout=0.1, return_when="FIRST_EXCEPTION")
         if not running or any(future.exception() for future in done):
@@ -230,7 +230,7 @@ def outputs(device, networks, X, n_threads):
 
 
 def normalised(task, output):
-    """The mean output of networks, whose probabilities add up to 1 in their own precision, in double precision."""
+    """The mean output of networks, with probabilities that sum to 1 in double precision."""
     if task.out_activation == "softmax":
         for columns in task.columns or [slice(None)]:
             output[:, columns] /= output[:, columns].sum(axis=1, keepdims=True)

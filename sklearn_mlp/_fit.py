@@ -1,4 +1,4 @@
-"""One fit, from data as users have them to the attributes of a fitted estimator."""
+"""One fit, from the user's data to the attributes of a fitted estimator."""
 
 from dataclasses import replace
 from math import inf, isfinite
@@ -48,7 +48,7 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
     " Scale X and y, or decrease learning_rate_init."
 )
-# What scikit-learn's validation of X leaves on the estimator.
+# Attributes that scikit-learn's validation of X sets.
 OF_X = "n_features_in_", "feature_names_in_"
 STOPPED_BY_CALLBACK = 99  # a status of scipy.optimize
 
@@ -90,8 +90,8 @@ class Fit:
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
-        A shallow copy of the estimator: what other threads do to the estimator has no effect on the fit, and scorers
-        can be given one with the parameters of the moment.
+        A shallow copy of the estimator, which other threads do not change; scorers receive it with the current
+        parameters.
     device : Device
     training_set : TrainingSet
     tasks : FitTasks
@@ -111,7 +111,7 @@ class Fit:
         self.incremental = incremental
         self.resume_from = resume_from
         self.continues = continues_fit(mlp, incremental, resume_from)
-        # Of a `partial_fit` there are often many; and NumPy's kernels would make a dense matrix of an encoded table.
+        # `partial_fit` is often called many times; NumPy's kernels would convert an encoded table to a dense matrix.
         may_be_small = not (incremental or isinstance(training_set.X, EncodedTable))
         with_kernels = device if may_be_small else kernels_for(device, inf)
         self.plan = make_plan(mlp, with_kernels, training_set.dtype, self.task, self.loss, incremental)
@@ -162,10 +162,10 @@ class Fit:
             return data._replace(rows=rows)
         return Data(self.device.prepare_rows(X, self.plan.dtype, gather=False), target, sample_weight)
 
-    # -- where training begins -----------------------------------------------------------------------------------------
+    # -- initial state -------------------------------------------------------------------------------------------------
 
     def _find_start(self, checkpoint):
-        """Random numbers, initial parameters, and the state of the solver that the last `partial_fit` has left."""
+        """Set the random state, the initial parameters, and the state of the solver after the last `partial_fit`."""
         mlp, plan = self.mlp, self.plan
         self.checkpoint = checkpoint
         slots, dtype = plan.slots(self.training_set.X.shape[1]), self.training_set.dtype
@@ -241,7 +241,7 @@ class Fit:
         return self._run_partial_fit(training) if self.incremental else self._run_stochastic(training)
 
     def _identify(self):
-        """Before training, which can change the variables of functions among the parameters."""
+        """Compute the fingerprint, before training, which can change variables of functions among the parameters."""
         if self.checkpoint is None and not self.tasks.writes_checkpoints:
             return
         data = self.training_set.for_identity()
@@ -356,18 +356,18 @@ class Fit:
     # -- results -------------------------------------------------------------------------------------------------------
 
     def _finished(self, vector, objective, is_over):
-        """The fitted attributes; `is_over` is whether training has ended by itself, before `max_iter`."""
+        """The fitted attributes; `is_over` is whether training ended before `max_iter`."""
         theta = self._to_host(vector)
         if not np.isfinite(theta.vector).all():
             raise ValueError(NON_FINITE)
-        # A classifier that has not converged has a warning already.
+        # For a classifier that has not converged, there already is a warning.
         if self.history.loss_ is not None and (is_over or is_regressor(self.mlp)):
             target, weight = self.training_set.trained_on(self.rows)
             self.task.check_loss(self.history.loss_, objective, self.loss, target, weight)
         return self._fitted(theta)
 
     def _to_host(self, vector, copy=False):
-        """The parameters in `vector`, on the device, as they predict in the units of y."""
+        """The parameters in `vector`, copied from the device to the host, for predictions in the units of y."""
         vector = self.device.to_host(vector)
         theta = self.theta.like(vector.copy() if copy or self.task.standardizes else vector)
         if self.task.standardizes:
@@ -392,26 +392,24 @@ class Fit:
         )
 
     def _fitted_now(self, vector):
-        """As `_fitted`, for callbacks: further training changes nothing of it."""
+        """Like `_fitted`, for callbacks: a copy that further training does not change."""
         fitted = self._fitted(self._to_host(vector, copy=True))
         return {name: list(value) if isinstance(value, list) else value for name, value in fitted.items()}
 
     def _load_parameters(self, objective):
-        """Make `mlp`, which scorers get, predict with the parameters of the moment."""
+        """Set the current parameters on `mlp`, which scorers receive."""
         vars(self.mlp).update(self._fitted(self._to_host(objective.model.vector)) | self.task.scorer_attributes())
 
 
 def keep_what_is_trained():
-    """Let an interrupt end the fit that the user has called, with a warning, but not one within a search."""
+    """Turn an interrupt of the user's fit into a warning; re-raise it within a search or another fit."""
     if is_nested():
         raise
     warn("Training interrupted by user.")
 
 
 def _pack_parameters(views, slots, dtype):
-    """One flat vector with the values of the fitted attributes, which may come from anywhere: a fit, a file, a user who
-    set them.
-    """
+    """One flat vector with the values of the fitted attributes: of a fit, of a file, or set by the user."""
     fitted = [[np.shape(array) for array in of_layer] for of_layer in views]
     wanted = [[slot.shape for slot in of_layer] for of_layer in slots]
     advice = "or train a new one with warm_start=False and fit."
@@ -424,8 +422,8 @@ def _pack_parameters(views, slots, dtype):
     if fitted != wanted:
         of_fitted, of_wanted = ((None, "layer", "batch")[len(shapes[0]) - 2] for shapes in (fitted, wanted))
         raise ValueError(
-            f"The fitted network has normalization={of_fitted!r}, and is now to have {of_wanted!r}. warm_start=True "
-            f"and partial_fit continue with the fitted network: restore normalization, {advice}"
+            f"The fitted network has normalization={of_fitted!r}, but the parameter is now {of_wanted!r}. "
+            f"warm_start=True and partial_fit continue with the fitted network: restore normalization, {advice}"
         )
     theta = empty_parameters(slots, dtype)
     for of_layer, arrays in zip(theta.views, views, strict=True):

@@ -1,4 +1,4 @@
-"""The record of a training run: curves and best values in the units of y, and what is printed of them."""
+"""The record of a training run: curves and best values in the units of y, and verbose output."""
 
 from math import inf, isfinite
 
@@ -85,9 +85,9 @@ class History:
         self.n_iter_ += 1
 
     def has_flattened(self):
-        """Whether the training loss, which stopping depends on, has all but stopped falling.
+        """Whether the training loss, if stopping depends on it, has reached a plateau.
 
-        In the last tenth of the epochs, and at least ten, it has fallen by less than 1 % of the whole fall.
+        In the last tenth of the epochs, at least ten, it fell by less than 1 % of its total decrease.
         """
         last = max(10, self.n_iter_ // 10)
         if self.plan.early_stopping or self.n_iter_ <= 2 * last:

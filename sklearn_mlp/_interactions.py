@@ -1,10 +1,10 @@
-"""Pairs of features whose combinations say more about y than the two features do, one after the other.
+"""Pairs of features whose combinations explain more of y than the sum of the two features' effects.
 
-A network that adds up what it learns of each feature has to learn a product of two in its hidden layers, which takes
-more data than a table often has: whether a flight is late depends on the day of the year, and not on the month plus the
-day of the month. A pair that matters is found as in generalised additive models with interactions (Lou, Caruana,
-Gehrke and Hooker, "Accurate intelligible models with pairwise interactions", KDD 2013), on the residuals of an additive
-model; but by what the combination explains of rows that it was not learned from, so that noise is not chosen.
+On separately encoded features, a network has to learn products of two in its hidden layers, which takes more data than
+a table often has: whether a flight is late depends on the day of the year, not on the month plus the day of the month.
+Such pairs are found as in generalised additive models with interactions (Lou, Caruana, Gehrke and Hooker, "Accurate
+intelligible models with pairwise interactions", KDD 2013), on the residuals of an additive model; but they are selected
+by the variance that they explain on held-out rows, so that noise is not chosen.
 """
 
 from itertools import combinations
@@ -13,21 +13,21 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.linear_model import Ridge
 
-MAX_ROWS = 20_000  # enough to find what is worth a column
-MAX_SIZE = 2**24  # of the matrix of the additive model
+MAX_ROWS = 20_000  # enough to find the pairs that are worth a column
+MAX_SIZE = 2**24  # elements of the matrix of the additive model
 MIN_ROWS = 200
-MAX_LEVELS = 32  # of a number that is discrete
-MAX_FEATURES = 64  # whose pairs are tried: 2,016
+MAX_LEVELS = 32  # distinct values of a discrete number
+MAX_FEATURES = 64  # these have 2,016 pairs
 MAX_OUTPUTS = 8
 N_SWEEPS = 3
-SHRINKAGE = 10.0  # rows without an effect that a combination is averaged with
-ROUNDING = 0.01  # between levels, in units of the smallest distance of two
+SHRINKAGE = 10.0  # total weight of the zeros with which the residuals of a combination are averaged
+ROUNDING = 0.01  # tolerance of levels, relative to the smallest distance between two
 N_CODES = 2**20  # more than any feature has
-MIN_T = 4.0  # by how many standard errors a pair must help rows that it was not learned from
+MIN_T = 4.0  # minimum improvement by a pair on held-out rows, in standard errors
 
 
 class Interaction(NamedTuple):
-    """The combinations of the levels of two discrete features, each of which is a category.
+    """The combinations of the levels of two discrete features; each combination is a category.
 
     Attributes
     ----------
@@ -61,13 +61,13 @@ def find_interactions(table, n_numbers, n_encoded, X_encoded, y, sample_weight, 
     n_encoded : int
         The number of inputs of the additive model.
     X_encoded : callable
-        These inputs for some rows, by their indices.
+        Takes indices of rows, and returns these inputs for them.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Numbers or labels.
     sample_weight : ndarray of shape (n_samples,) or None
     max_interactions : int
     min_frequency : int
-        Combinations with fewer rows are no category.
+        Combinations with fewer rows are not encoded.
     """
     if len(table) < MIN_ROWS or not max_interactions:
         return []
@@ -78,9 +78,9 @@ def find_interactions(table, n_numbers, n_encoded, X_encoded, y, sample_weight, 
     rows = np.random.RandomState(0).permutation(len(table))[: min(MAX_ROWS, MAX_SIZE // n_encoded)]
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows] / sample_weight[rows].mean()
     residual = _residual(X_encoded(rows), _as_numbers(y)[rows], weight)
-    # The levels of each feature from 0, with that of unknown values.
+    # The level of each row by feature, from 0 for unknown values.
     of_feature = {j: 1 + _level(table[rows, j], levels[j]) for j in discrete}
-    # The ridge regression leaves some of what features with many levels say alone: by backfitting, as above.
+    # Ridge regression leaves a part of the main effects of features with many levels, which backfitting removes.
     for _ in range(N_SWEEPS):
         for of_rows in of_feature.values():
             residual = residual - _means(of_rows, of_rows.max() + 1, residual, weight)[of_rows]
@@ -113,15 +113,15 @@ def find_interactions(table, n_numbers, n_encoded, X_encoded, y, sample_weight, 
 
 
 def _levels(column):
-    """The distinct values of a number, or more of them than are discrete."""
+    """The distinct values of a number, or of its first rows if these are too many to be discrete."""
     some = np.unique(column[:1000])
     return some if len(some) > MAX_LEVELS + 1 else np.unique(column[~np.isnan(column)])
 
 
 def _level(column, levels):
-    """The index of each value among the levels of a feature; NaN has one of its own, and -1 is for unknown values.
+    """The index of each value among the levels of a feature; NaN is an additional level, -1 an unknown value.
 
-    A value is a level up to rounding, as the same number can come in another precision.
+    Values match levels up to rounding, as the same number can have another precision.
     """
     if levels is None:
         return column.astype(np.int64)
@@ -131,7 +131,7 @@ def _level(column, levels):
 
 
 def tolerance(levels):
-    """The largest distance of a value from the level that it is."""
+    """The largest distance at which a value matches a level."""
     return np.float32(ROUNDING * np.diff(levels).min())
 
 
@@ -152,7 +152,7 @@ def _as_numbers(y):
 
 
 def _residual(X, y, weight):
-    """What an additive model leaves of y, in at most `MAX_OUTPUTS` columns and without outliers."""
+    """The residuals of an additive model of y, in at most `MAX_OUTPUTS` columns and without outliers."""
     residual = y - Ridge(alpha=SHRINKAGE).fit(X, y, weight).predict(X).reshape(y.shape)
     if residual.shape[1] > MAX_OUTPUTS:
         _, directions = np.linalg.eigh(np.cov(residual.T))
@@ -168,7 +168,7 @@ def _means(cells, n_cells, residual, weight):
 
 
 def _help(cells, residual, weight):
-    """The mean square that the means of one half of the rows explain of the other, and in standard errors of it."""
+    """The mean square of each half of the rows that the other half's means explain; also in standard errors."""
     in_half = 2 * cells + np.arange(len(cells)) % 2
     prediction = _means(in_half, 2 * (cells.max() + 1), residual, weight)[in_half ^ 1]
     explained = weight * (prediction * (2 * residual - prediction)).sum(axis=1)

@@ -1,4 +1,4 @@
-"""The labels of a classification: which there are in y, and which of the known classes each is."""
+"""The labels of a classification: the classes in y, and the index of each label among known classes."""
 
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ class Labelled(NamedTuple):
 
 
 def find_classes(y, device, separate_columns):
-    """The labels in y as `Labelled`; with `separate_columns`, columns of 0 and 1 are no multilabel indicators."""
+    """The labels in y as `Labelled`; with `separate_columns`, columns of 0 and 1 are not multilabel indicators."""
     values = None
     if on_gpu(y):
         values = device.to_host(np.unique(y))
@@ -30,13 +30,13 @@ def find_classes(y, device, separate_columns):
         if y.ndim == 2:
             kind = "multilabel-indicator" if kind == "binary" else f"{kind}-multioutput"
     elif isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu":
-        # As `type_of_target` says, which takes longer than a step on a small batch.
+        # Same as `type_of_target`, which takes longer than a step on a small batch.
         values = np.unique(y)
         kind = "binary" if values.size <= 2 else "multiclass"
     elif y.dtype.kind == "O":
         y = stack_columns([_typed(column) for column in y.T]) if y.ndim == 2 else _typed(y)
     if values is None:
-        # Of objects, those are left that have no dtype in common: strings, or columns of several types.
+        # The remaining arrays of objects have no common dtype: strings, or columns of several types.
         kind = "multiclass-multioutput" if y.dtype.kind == "O" and y.ndim == 2 else type_of_target(y, input_name="y")
     if kind == "multiclass-multioutput" or (y.ndim == 2 and separate_columns):
         y = to_host(y, device)
@@ -56,11 +56,11 @@ def find_classes(y, device, separate_columns):
 
 
 def sorted_labels(labels):
-    """The distinct labels in an array or a list, sorted, in a dtype of their own."""
+    """The distinct labels in an array or a list, sorted, in the narrowest dtype for strings and objects."""
     labels = to_numpy(labels)
     if labels.dtype.kind == "O":
         labels = _typed(labels)
-    # An array of strings is as wide as the longest needs: make one only of those that are distinct.
+    # The longest string determines the width of an array: only the distinct strings are converted.
     return np.array(sorted(set(labels.tolist()))) if labels.dtype.kind in "OU" else np.unique(labels)
 
 
@@ -78,7 +78,7 @@ def unknown_labels(labels, classes):
 
 
 def encode_labels(labels, distinct, classes, device):
-    """The number of each label among the `classes`, which have all of its `distinct` labels."""
+    """The index of each label among the `classes`, which include all of the `distinct` labels."""
     if labels.dtype.kind == "O":
         labels = _typed(labels)
     codes = np.searchsorted(device.to_device(distinct) if on_gpu(labels) else distinct, labels)
@@ -93,19 +93,19 @@ def encode_labels(labels, distinct, classes, device):
 
 
 def _positions(labels, classes):
-    """The number of each label among the classes, -1 for none.
+    """The index of each label among the classes, -1 for none.
 
     Python compares integers and floats of any size exactly. NumPy converts int64 and uint64 to float64 first.
     """
     if labels.dtype.kind in "mM" and classes.dtype.kind in "mM":
-        dtype = np.result_type(labels, classes)  # whose unit is the finer
+        dtype = np.result_type(labels, classes)  # the finer of the two units
         labels, classes = labels.astype(dtype), classes.astype(dtype)
     numbers = {label: number for number, label in enumerate(classes.tolist())}
     return np.array([numbers.get(label, -1) for label in labels.tolist()], dtype=np.intp)
 
 
 def _typed(column):
-    """A column of Python objects in the dtype of its values; of strings unchanged."""
+    """A column of Python objects in the dtype of its values; strings are unchanged."""
     values = column.tolist()
     types = set(map(type, values))
     n_strings = sum(issubclass(each, str) for each in types)

@@ -1,4 +1,4 @@
-"""What a fit leaves for prediction, apart from the parameters, which are fitted attributes of the estimator."""
+"""The fitted model without its parameters, which are fitted attributes of the estimator."""
 
 from itertools import chain
 from math import inf
@@ -35,7 +35,7 @@ class Model:
     def __init__(self, blocks, task):
         self.blocks = blocks
         self.task = task
-        # Networks on the estimator's arrays that no thread is using, each with these and its output activation.
+        # Idle networks on the estimator's arrays, each with these arrays and its output activation.
         self._idle = []
 
     def output(self, device, views, X, hidden=False):
@@ -56,7 +56,7 @@ class Model:
                 "none. Fit one with hidden layers."
             )
         size = X.shape[0] * sum(len(b) for _, b, *_ in views)
-        # NumPy's kernels would make a dense matrix of an encoded table.
+        # NumPy's kernels would convert an encoded table to a dense matrix.
         device = kernels_for(device, inf if isinstance(X, EncodedTable) else size)
         on_device, network, activate = self._network(device, views, size <= KEPT_SIZE)
         batch_size = device.chunk_rows(X, network.n_units)
@@ -74,7 +74,7 @@ class Model:
             except IndexError:
                 pass
             else:
-                # It reads the arrays of the estimator, unless those have been replaced.
+                # Valid unless the arrays of the estimator have been replaced.
                 if _are_same(idle[0], views):
                     return idle
         dtype = float_dtype(views[0][0])
@@ -95,7 +95,7 @@ class Model:
 
     @classmethod
     def from_state(cls, state):
-        """The model whose `state` this is."""
+        """The model with this `state`."""
         task = object.__new__(_task.KINDS[state["kind"]])
         vars(task).update(state["task"])
         sizes, activations = state["hidden_layer_sizes"], state["activations"]
@@ -104,7 +104,7 @@ class Model:
 
 def fitted_views(mlp):
     """The parameters of each layer of a fitted estimator, as they are in its attributes."""
-    # scikit-learn's attributes are enough: users set them by hand.
+    # scikit-learn's attributes suffice, as users may set them.
     moments = getattr(mlp, "running_means_", ()), getattr(mlp, "running_variances_", ())
     statistics = [np.stack(pair) for pair in zip(*moments, strict=True)]
     return dense_views(mlp.coefs_, mlp.intercepts_, getattr(mlp, "scales_", ()), statistics)
@@ -122,5 +122,5 @@ def parameter_attributes(theta):
 
 
 def _are_same(one, other):
-    """Whether two lists of tuples have the very same arrays."""
+    """Whether two lists of tuples contain the same array objects."""
     return all(map(is_, chain.from_iterable(one), chain.from_iterable(other)))

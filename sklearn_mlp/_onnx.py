@@ -32,7 +32,7 @@ from sklearn_mlp.devices.cpu import NORM_EPSILON
 from sklearn_mlp.regressor import MLPRegressor
 from sklearn_mlp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
-# By the kind of NumPy's dtype.
+# The types of labels, by the kind of NumPy's dtype.
 LABELS = {
     "b": (np.bool_, BooleanTensorType),
     "i": (np.int64, Int64TensorType),
@@ -41,14 +41,14 @@ LABELS = {
     "U": (np.str_, StringTensorType),
     "O": (np.str_, StringTensorType),
 }
-# In these, estimators transform, except in the last step of a pipeline that predicts.
+# Containers in which estimators transform, except as the last step of a pipeline that predicts.
 CONTAINERS = {Pipeline: "steps", FeatureUnion: "transformer_list", ColumnTransformer: "transformers_"}
 CLASSIFIERS = MLPClassifier, TabularMLPClassifier
 TABULAR = TabularMLPClassifier, TabularMLPRegressor
 
 
 def convert(estimator, X_sample):
-    """The ONNX model of an estimator, which may contain ours."""
+    """The ONNX model of an estimator, which may contain estimators of this package."""
     options = {kind: {"zipmap": False} for kind in CLASSIFIERS}
     if is_classifier(estimator):
         options[id(estimator)] = {"zipmap": False}
@@ -62,7 +62,7 @@ def convert(estimator, X_sample):
 
 
 def _rename_inputs(graph, names):
-    """skl2onnx replaces spaces and other characters in the names of columns."""
+    """Restore the names of columns, in which skl2onnx replaces spaces and other characters."""
     taken = {constant.name for constant in graph.initializer}.union(*(node.output for node in graph.node))
     pairs = zip(graph.input, names, strict=True)
     new = {variable.name: variable.name if name in taken else name for variable, name in pairs}
@@ -80,7 +80,7 @@ def _last_step(estimator):
 
 
 class HiddenLayer(BaseEstimator):
-    """A network that transforms, in the place of one that another step follows."""
+    """A network as a transformer; replaces one that is followed by another step."""
 
     def __init__(self, mlp):
         self.mlp = mlp
@@ -116,7 +116,7 @@ def _networks(estimator):
 
 
 def _dtype(operator, estimator):
-    """Single precision if X has it, as the outputs of most other converters do; else, or for a table, the network's."""
+    """The precision of the network; or single precision for such an X, as for most converters, but not for tables."""
     is_single = isinstance(operator.inputs[0].type, FloatTensorType) and not isinstance(estimator, TABULAR)
     return np.dtype(np.float32) if is_single else _networks(estimator)[0].coefs_[0].dtype
 
@@ -274,7 +274,7 @@ def _as_transformer(step):
 
 def _replace(container, attribute, steps):
     if all(new[1] is old[1] for new, old in zip(steps, getattr(container, attribute), strict=True)):
-        return container  # options are given by the id
+        return container  # options refer to a container by its id
     container = copy(container)
     setattr(container, attribute, steps)
     return container
@@ -299,7 +299,7 @@ PIPELINE_CONVERTER = get_converter("SklearnPipeline")
 
 
 def _convert_pipeline(scope, operator, container):
-    """For pipelines in ensembles, which are not parsed."""
+    """Convert a pipeline in an ensemble, which is not parsed."""
     operator.raw_operator = _with_transformers(operator.raw_operator)
     PIPELINE_CONVERTER(scope, operator, container)
 
@@ -332,7 +332,7 @@ class _Operators:
         return self.Cast(variable, to=TensorProto.FLOAT if self.dtype == np.float32 else TensorProto.DOUBLE)
 
     def erf(self, variable):
-        """In single precision, the only one of onnxruntime's Erf."""
+        """Erf in single precision, the only one that onnxruntime supports."""
         return self.cast(self.Erf(self.Cast(variable, to=TensorProto.FLOAT)))
 
     def number(self, value):

@@ -19,14 +19,14 @@ from sklearn_mlp._interactions import N_CODES, Interaction, tolerance
 from sklearn_mlp.encoders import LARGEST
 
 GAP = ""  # in tensors of strings, which have no missing values
-LABEL_ENCODER = 2  # the version of ai.onnx.ml that is enough, and that skl2onnx knows
+LABEL_ENCODER = 2  # the version of ai.onnx.ml, which skl2onnx supports
 
 
 # -- types -------------------------------------------------------------------------------------------------------------
 
 
 def types_of_columns(X_sample):
-    """The inputs of a model as skl2onnx takes them: the name and the type of each."""
+    """The inputs of a model for skl2onnx: the name and the type of each."""
     if nw.dependencies.is_into_dataframe(X_sample):
         return [(str(series.name), _type_of(series)([None, 1])) for series in nw.from_native(X_sample).iter_columns()]
     X = as_table(X_sample)
@@ -36,7 +36,7 @@ def types_of_columns(X_sample):
 
 
 def _type_of(series):
-    """The narrowest type that has all values and the gaps."""
+    """The narrowest type that can represent all values and the gaps."""
     values = from_series(series)
     if values.dtype == object:
         is_boolean = series.dtype == nw.Boolean and None not in values.tolist()
@@ -50,7 +50,7 @@ def _type_of(series):
 
 
 def encoded_columns(o, estimator, inputs):
-    """What `estimator.encoder_` makes of the inputs, in the operators `o` of ONNX: of shape (n_samples, n_encoded)."""
+    """The output (n_samples, n_encoded) of `estimator.encoder_` for the inputs, in the ONNX operators `o`."""
     encoder = estimator.encoder_
     _check_inputs(estimator, inputs)
     encoded = []
@@ -68,7 +68,7 @@ def encoded_columns(o, estimator, inputs):
             codes[j - len(encoder.medians_)] if levels is None else _level(o, numbers, j, levels)
             for j, levels in zip(interaction.features, interaction.levels, strict=True)
         )
-        # With -1 for an unknown level, the result is not the number of any combination.
+        # With -1 for an unknown level, the result does not equal the number of any combination.
         encoded.append(_one_hot(o, o.Add(o.Mul(first, o.whole([N_CODES])), second), interaction.cells))
     return encoded[0] if len(encoded) == 1 else o.Concat(*encoded, axis=1)
 
@@ -86,7 +86,7 @@ def _check_inputs(estimator, inputs):
 
 
 def _features(inputs, mask):
-    """The inputs that have features of a mask, each with the columns that these are; None for the only one."""
+    """The inputs that have features in `mask`, each with their columns; None for an input with one column."""
     if len(inputs) == 1:
         return [(inputs[0], np.flatnonzero(mask) if len(mask) > 1 else None)]
     return [(variable, None) for variable, is_meant in zip(inputs, mask, strict=True) if is_meant]
@@ -112,7 +112,7 @@ def _standardised(o, encoder, features):
 
 
 def _encoded_numbers(o, encoding, numbers):
-    """As `CPU.encode`."""
+    """Like `CPU.encode`."""
     bins, gaps = slice(encoding.n_numbers, encoding.first_gap), slice(encoding.first_gap, encoding.first_code[0])
     is_gap = o.IsNaN(numbers)
     z = o.Where(is_gap, o.number(0), o.cast(numbers))
@@ -153,7 +153,7 @@ def _codes(o, known, other, variable, column):
 
 
 def _number(name):
-    """The number that has this name, if one has."""
+    """The number with this name, if there is one."""
     try:
         number = float(name)
     except (TypeError, ValueError):
@@ -162,7 +162,7 @@ def _number(name):
 
 
 def _level(o, numbers, j, levels):
-    """As `sklearn_mlp._interactions._level`: at most one of the levels is within the tolerance."""
+    """Like `sklearn_mlp._interactions._level`: at most one of the levels is within the tolerance."""
     column = o.Gather(numbers, o.whole([j]), axis=1)
     distance = o.Abs(o.Sub(column, levels[np.newaxis]))
     is_level = o.LessOrEqual(distance, np.atleast_1d(tolerance(levels)))
@@ -171,7 +171,7 @@ def _level(o, numbers, j, levels):
 
 
 def _index(o, is_value, indices):
-    """The index of the value that each row has, and 0 for none, as int64."""
+    """The index of the value in each row, and 0 for none, as int64."""
     indices = indices.astype(np.float32)[:, np.newaxis]
     return o.Cast(o.MatMul(o.Cast(is_value, to=TensorProto.FLOAT), indices), to=TensorProto.INT64)
 

@@ -17,7 +17,7 @@ from sklearn_mlp.core.optimizers import SOLVERS
 
 
 class Names(StrOptions):
-    """The strings that a parameter can be, which errors list in order, or give as `summary`."""
+    """The valid strings of a parameter; errors list them in order, or use `summary`."""
 
     def __init__(self, options, summary=None):
         super().__init__(options)
@@ -55,13 +55,13 @@ def declares_parameters(cls):
     return cls
 
 
-# These two may be positional, and the regressor has `loss` before them: each estimator puts them in its order.
+# Positional parameters; the regressor has `loss` before them, so that each estimator declares them in its order.
 HIDDEN_LAYER_SIZES = parameter((100,), "array-like", Interval(Integral, 1, None, closed="left"))
 ACTIVATION = parameter("relu", Names(set(ACTIVATIONS)), "array-like")
 
 
 class ValidatesNames:
-    """Adds to the error about a string the option that was probably meant."""
+    """Adds the most similar option to the error about an invalid string."""
 
     def _validate_params(self):
         try:

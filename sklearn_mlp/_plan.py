@@ -71,8 +71,8 @@ def make_plan(mlp, device, dtype, task, loss, incremental):
         )
     if mlp.solver == "muon" and n_hidden < 2:
         warn(
-            f"solver='muon' is 'adamw' for hidden_layer_sizes={mlp.hidden_layer_sizes!r}: what else it does is for "
-            "the weights between two hidden layers. Use solver='adamw', or more layers."
+            f"solver='muon' is 'adamw' for hidden_layer_sizes={mlp.hidden_layer_sizes!r}: it only differs for the "
+            "weights between two hidden layers. Use solver='adamw', or more layers."
         )
     return Plan(
         device=device,
@@ -208,7 +208,7 @@ def _check_incremental(mlp):
 def _optimizer(mlp):
     solver = SOLVERS[mlp.solver]
     parameters = [(name, getattr(mlp, name)) for name in solver.parameters]
-    # As Python's own numbers: Numba would compile the kernels again for another type, such as np.float16.
+    # As Python numbers: Numba would compile the kernels again for another type, such as np.float16.
     values = [bool(value) if name == "nesterovs_momentum" else float(value) for name, value in parameters]
     return lambda device, theta: solver.optimizer(device, theta, *values)
 

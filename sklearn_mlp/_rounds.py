@@ -1,4 +1,4 @@
-"""What the workers of a cluster do: functions of their arguments alone, which Dask can repeat on another worker."""
+"""The tasks of the workers of a cluster: pure functions, which Dask can repeat on another worker."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +23,7 @@ from sklearn_mlp.devices.encoded import EncodedTable
 
 
 class Shard:
-    """The rows of several partitions as they are trained on.
+    """The rows of several partitions in the form used in training.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ class Shard:
         return vars(self) | {"_on_device": None}
 
     def __sizeof__(self):
-        """For Dask, which moves small data to where a thread is idle."""
+        """The size, for Dask, which moves small data to idle threads."""
         return sum(map(sizeof, self.data[:3]))
 
 
 @dataclass  # Dask looks for tasks in tuples
 class At:
-    """Where a round begins: the parameters and the state of the solver; and how large it is, once it has ended."""
+    """The parameters and the state of the solver between rounds; and the loss and number of rows of the last round."""
 
     parameters: dict
     state: dict
@@ -70,7 +70,7 @@ class At:
 
 @dataclass
 class Run:
-    """What a round needs to know of the training run; small."""
+    """The small description of the training run that a round needs."""
 
     mlp: Any
     device: str
@@ -89,7 +89,7 @@ class Run:
 
 
 def same(argument):
-    """The argument: a task of it is data that Dask can restore."""
+    """The argument; as the result of a task, Dask can restore it."""
     return argument
 
 
@@ -97,7 +97,7 @@ def same(argument):
 
 
 class Features(NamedTuple):
-    """What a reader has found the features of a partition to be."""
+    """The attributes of the features that a reader has found in a partition."""
 
     partition: int
     of_mlp: dict
@@ -150,7 +150,7 @@ def read_held_out(reader, held_out, i, block):
 
 
 def take_held_out(held_out, shard, k):
-    """The rows of a shard that are `held_out`, as they are trained on."""
+    """The rows of a shard that are `held_out`, in the form used in training."""
     return shard.data.take(np.flatnonzero(_mask(shard.partitions, held_out)))
 
 
@@ -180,7 +180,7 @@ def _order(partitions, held_out, order, k):
 
 
 def train(at, shard, k, run, order, part, n_parts):
-    """Train on part number `part` of `n_parts` of an epoch of shard `k`; returns where that leads."""
+    """Train on part number `part` of `n_parts` of an epoch of shard `k`, and return the result as `At`."""
     plan = run.plan()
     with at_most_blas_threads(1), plan.device.active(), np.errstate(all="ignore"):
         rows = _order(shard.partitions, run.held_out, order, k)
@@ -229,7 +229,7 @@ def _mean(one, other, share):
 
 
 def mean_loss(x, shard, k, run):
-    """What the rows of a shard add to the mean loss over all rows, and to its gradient."""
+    """The contribution of a shard to the mean loss over all rows and to its gradient."""
     plan = run.plan()
     with at_most_blas_threads(1), plan.device.active(), np.errstate(all="ignore"):
         data = shard.on_device(plan)

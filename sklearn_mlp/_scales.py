@@ -6,9 +6,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_mlp._caller import warn
 from sklearn_mlp._checks import to_host
 
-# Most rows of a sample; and most values, but 100 rows in any case.
+# Maximum numbers of rows and of values in a sample, which has at least 100 rows.
 N_SAMPLED_ROWS, N_SAMPLED_VALUES, N_SPARSE_VALUES = 1000, 1_000_000, 100_000
-# In benchmarks/scales.py, columns of 30 have 1 to 15 × the log-loss of unit scale, of 100 have 1.2 to 36 ×.
+# In benchmarks/scales.py, columns of scale 30 give 1 to 15 × the log-loss of unit scale, of scale 100 1.2 to 36 ×.
 LARGEST_COLUMN, SMALLEST_ROW = 30, 0.1
 
 
@@ -82,7 +82,7 @@ def _sample_rows(X):
 
 
 def _root_mean_square(values, device):
-    """Of each column, on the host."""
+    """The root mean square of each column, on the host."""
     values = values.astype(np.float64, copy=False)
     return np.sqrt(to_host((values * values).sum(axis=0), device) / len(values))
 

@@ -1,4 +1,4 @@
-"""What is known of data that are read in parts, after one pass: sizes, the labels or moments of y, and some rows."""
+"""Statistics of data in parts, from one pass: sizes, the labels or moments of y, and a sample of the rows."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ from scipy.sparse import issparse, vstack
 
 
 class Rows(NamedTuple):
-    """Rows as they have been read and validated: X is an array, a sparse matrix or a list of columns."""
+    """Validated rows: X is an array, a sparse matrix or a list of columns."""
 
     X: Any
     y: Any
@@ -19,7 +19,7 @@ class Rows(NamedTuple):
 
 
 class LabelCounts(NamedTuple):
-    """The distinct rows of a y of labels, how many there are of each, and the sum of their weights."""
+    """The distinct rows of a y of labels, with the count and the total weight of each."""
 
     values: np.ndarray
     counts: np.ndarray
@@ -48,8 +48,8 @@ class LabelCounts(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Of each column of a y of numbers: the mean and the sum of squares of the distances from it, both weighted; the
-    smallest and the largest value; and the sum of the weights.
+    """The weighted mean and sum of squared deviations, the minimum and the maximum of each column of a numeric y; and
+    the total weight.
     """
 
     total: float
@@ -70,8 +70,8 @@ class Moments(NamedTuple):
         return cls(float(total), mean, squares, ends)
 
     def merge(self, other):
-        """By the formulas of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for computing sample
-        variances", 1979).
+        """Merge by the formulas of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for computing
+        sample variances", 1979).
         """
         total = self.total + other.total
         share = other.total / total if total else 0.0
@@ -95,8 +95,8 @@ class Survey:
     Parameters
     ----------
     n_sampled : int
-        How many rows are sampled, without replacement: those with the smallest of random keys, which depend on the
-        number of the part alone.
+        Number of rows that are sampled without replacement: those with the smallest random keys, which only depend on
+        the number of the part.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Survey:
         self._keys, self._samples = [], []
 
     def add(self, i, rows, kind):
-        """Take the next part, whose number is `i`: its `Rows`, or None if it has none.
+        """Add part `i`: its `Rows`, or None if it has none.
 
         `kind` is the class of the statistics of y.
         """
@@ -141,7 +141,7 @@ class Survey:
         self._add_sample(keys[chosen], rows.take(chosen))
 
     def merge(self, other):
-        """Take the parts of another survey, which come after those of this one."""
+        """Add the parts of another survey, which follow those of this one."""
         self.n_rows_of += other.n_rows_of
         if other.y is not None:
             self._add_statistics(other.total_weight, other.has_weights, other.dtype, other.y)
@@ -164,7 +164,7 @@ class Survey:
             self._sample()
 
     def _sample(self):
-        """The keys, in increasing order, and the rows that are sampled so far."""
+        """The keys, in increasing order, and the rows sampled so far."""
         keys = np.concatenate(self._keys)
         order = np.argsort(keys, kind="stable")[: self.n_sampled]
         rows = stack_rows(self._samples).take(order)
@@ -198,7 +198,7 @@ def stack_rows(parts):
 
 
 def concatenate(arrays):
-    """Without what NumPy does to numbers next to strings, which become strings."""
+    """Concatenate arrays; of objects for numbers next to strings, which NumPy would convert to strings."""
     if any(issparse(array) for array in arrays):
         return vstack(arrays, format="csr")
     if len({array.dtype.kind in "biufc" for array in arrays}) > 1:
@@ -207,7 +207,7 @@ def concatenate(arrays):
 
 
 def _as_objects(array):
-    """As an array of objects, with None for NaN."""
+    """The array as one of objects, with None for NaN."""
     objects = array.astype(object)
     if array.dtype.kind == "f":
         objects[np.isnan(array)] = None

@@ -12,9 +12,9 @@ from sklearn_mlp.core.batches import Data
 from sklearn_mlp.core.blocks import join
 from sklearn_mlp.devices.encoded import EncodedTable
 
-# The encoder is fitted to a sample of so many rows.
+# Number of sampled rows to which the encoder is fitted.
 N_SAMPLED = 100_000
-# Rows of the file that are read at a time: a window has many of these parts, from anywhere in it.
+# Number of rows that are read from the file at a time: a window has many such parts, from random positions.
 ROWS_OF_PART = 1024
 
 
@@ -68,7 +68,7 @@ class TabularBlocksFit(TabularFit):
                 entropy = random_state.randint(2**31 - 1)
             held_out = HeldOut(entropy, fold * share, (fold + 1) * share)
             n_val = sum(held_out.counts(n_rows_of))
-            # Of few rows, a fold can have none or all.
+            # With few rows, a fold can have none or all of them.
             splits.append((held_out, held_out) if 0 < n_val < sum(n_rows_of) else (None, None))
         return splits
 

@@ -19,7 +19,7 @@ from sklearn_mlp.encoders import TabularEncoder
 
 
 class Merged(NamedTuple):
-    """Rows merged into one: the first of each, and for each row the number of the one that it is part of."""
+    """Merged equal rows: the index of the first row of each, and for each row the index of its merged row."""
 
     first: np.ndarray
     inverse: np.ndarray
@@ -149,12 +149,12 @@ class TabularFit:
     def _merge_rows(self, table, of):
         """Merge equal rows of X and y, with the sums of their weights, and order them by their values.
 
-        As all of them are in one batch, training is the same, except for rounding; but weights are then exactly the
-        same as repetitions.
+        As all of them are in one batch, training is the same, except for rounding; but weights are then exactly
+        equivalent to repetitions.
         """
         target = self.device.to_host(of.target)
         rows = np.column_stack([table, target]).astype(np.float64)
-        rows += 0.0  # of the two zeros, to have one
+        rows += 0.0  # -0.0 becomes 0.0
         keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         self.merged = Merged(first, inverse)
@@ -211,7 +211,7 @@ class TabularFit:
         return members
 
     def _split(self, random_state):
-        """The rows that each member is trained on, and those that it is validated on."""
+        """The training and validation rows of each member."""
         of = self.training_set
         strata = of.task.strata(self.device.to_host(of.target))
         splits = split(self.estimator.n_members, len(of.target), strata, self.groups, random_state)

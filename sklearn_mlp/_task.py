@@ -1,7 +1,7 @@
 """The kinds of y: how each is encoded for the loss, and how predictions are decoded, scored and weighted.
 
-A task is learned from the y of the training set, and then encodes the y of the validation set and of further chunks in
-the same way. What it keeps is what prediction needs; it is part of the fitted model.
+A task is fitted to the y of the training set, and then encodes the y of the validation set and of further chunks in the
+same way. It is part of the fitted model.
 """
 
 import numpy as np
@@ -47,9 +47,9 @@ def classification_task(labelled, known, *, warm_start):
 
 
 class _Task:
-    """What most tasks have in common."""
+    """The defaults of tasks."""
 
-    # The columns of the output that belong together, if not all do.
+    # Groups of columns of the output; empty for a single group.
     columns = ()
 
     def strata(self, target):
@@ -57,12 +57,12 @@ class _Task:
         return None
 
     def scorer_attributes(self):
-        """Fitted attributes that scikit-learn's scorers need to have another value."""
+        """Fitted attributes with the values that scikit-learn's scorers need, where they differ."""
         return {}
 
 
 class _Classification(_Task):
-    """What the kinds of classification share; `classes` is the fitted attribute `classes_`."""
+    """The base class of classification tasks; `classes` is the fitted attribute `classes_`."""
 
     standardizes = False
 
@@ -74,7 +74,7 @@ class _Classification(_Task):
         return {"classes_": self.classes}
 
     def read(self, y, device):
-        """y as `encode` takes it."""
+        """y in the form that `encode` accepts."""
         return find_classes(y, device, separate_columns=isinstance(self, Outputs))
 
     def score(self, target, output, sample_weight):
@@ -82,13 +82,13 @@ class _Classification(_Task):
         return np.average(self._is_correct(target, output), weights=sample_weight)
 
     def score_decoded(self, labelled, prediction, sample_weight):
-        """The accuracy for y, as `read` returns it, and a prediction as users have it."""
+        """The accuracy for the result of `read` and a decoded prediction."""
         return accuracy_score(labelled.y, prediction, sample_weight=sample_weight)
 
     def class_weights(self, class_weight, target, counts=None):
         """The weight of each class, in one array for each column of labels.
 
-        Each row of `target` stands for as many as `counts` has, by default for one.
+        `counts` is the number of samples that each row of `target` represents, by default 1.
         """
         columns = self._codes(target)
         if len(columns) == 1 and not isinstance(self, Outputs):
@@ -102,7 +102,7 @@ class _Classification(_Task):
         weights = []
         for of_column, (classes, codes) in zip(class_weight, columns, strict=True):
             if of_column == "balanced":
-                # Of the classes that there are: warm starts and chunks can have fewer than the model knows.
+                # Only of the classes in y: warm starts and chunks can have fewer than the model.
                 of_class = np.bincount(codes, counts, len(classes))
                 present = of_class > 0
                 weights.append(np.ones(len(classes)))
@@ -148,7 +148,7 @@ class Classes(_Classification):
             raise ValueError(_of_another_kind(labelled.y, "labels in one column"))
         unknown = unknown_labels(labelled.classes, self.classes)
         if unknown:
-            raise ValueError(f"y_val has {unknown}, which y has not; its classes are {self.classes}.")
+            raise ValueError(f"y_val has {unknown}, which are not in y; its classes are {self.classes}.")
 
     def encode(self, labelled, dtype, device):
         codes = encode_labels(labelled.y, labelled.classes, self.classes, device)
@@ -209,7 +209,7 @@ class Labels(_Classification):
         return super().score_decoded(labelled._replace(y=labelled.y != 0), prediction, sample_weight)
 
     def scorer_attributes(self):
-        # By an array of two classes, they would tell a binary y.
+        # From an array of two classes, they would infer a binary y.
         return {"classes_": [np.arange(2)] * self.n_outputs}
 
     def _codes(self, target):
@@ -220,7 +220,7 @@ class Labels(_Classification):
 
 
 class Outputs(_Classification):
-    """Several columns of labels with classes of their own, and a softmax for each."""
+    """Several columns of labels, each with its own classes and softmax."""
 
     out_activation = "softmax"
 
@@ -242,7 +242,7 @@ class Outputs(_Classification):
             )
 
     def encode(self, labelled, dtype, device):
-        """The number of each label among the classes of its column."""
+        """The index of each label among the classes of its column."""
         columns = zip(labelled.y.T, labelled.classes, self.classes, strict=True)
         return np.column_stack([encode_labels(*column, device) for column in columns])
 
@@ -278,11 +278,11 @@ class Real(_Task):
         self.n_outputs = n_outputs
         self.out_activation = out_activation
         self.levels = levels
-        # In whose units the network is trained, if not in those of y; the fitted weights are in those of y.
+        # The standardisation of y in training, if any; the fitted weights are in the units of y.
         self.mean = self.scale = None
 
     def standardize(self, mean, deviation):
-        """Train on y with a mean of zero and a deviation of one."""
+        """Train on y standardised to zero mean and unit deviation."""
         self.mean = mean
         # A constant column has a deviation of 0, up to rounding.
         self.scale = np.where(deviation <= 1e-14 * np.abs(mean), 1.0, deviation)
@@ -306,6 +306,7 @@ class Real(_Task):
     def encode(self, y, dtype, device):
         target = y if y.ndim == 2 else y[:, np.newaxis]
         if self.standardizes:
+            self._check_standardized(y, dtype, device)
             mean, scale = (device.to_device(unit) if on_gpu(y) else unit for unit in (self.mean, self.scale))
             target = (target - mean) / scale
         check_range(target, dtype, device, "y")
@@ -315,6 +316,16 @@ class Real(_Task):
             target = target * (device.to_device(ones) if on_gpu(target) else ones)
         return target
 
+    def _check_standardized(self, y, dtype, device):
+        """Raise ValueError if the model, whose output is in the units of y, would not be finite in `dtype`."""
+        if (np.abs(self.mean) <= np.finfo(dtype).max).all() and (self.scale <= np.finfo(dtype).max).all():
+            return
+        largest = max(device.to_host(y.max()), -device.to_host(y.min()))
+        raise ValueError(
+            f"Input y contains values too large to be standardised in {dtype!r}, the precision of the model; the "
+            f"largest is {largest:.3g}. Divide y by a constant, or remove outliers from it."
+        )
+
     def decode(self, output, device):
         """The prediction in the shape of y; quantiles in increasing order."""
         if self.levels is not None:
@@ -322,7 +333,7 @@ class Real(_Task):
         return output.ravel() if self.n_outputs == 1 else output
 
     def to_units_of_y(self, theta):
-        """Turn parameters of the standardized problem, in place, into those whose output is in the units of y."""
+        """Convert parameters of the standardised problem, in place, to the units of y."""
         theta.W[-1][...] *= self.scale
         theta.b[-1][...] = theta.b[-1] * self.scale + self.mean
 
@@ -338,7 +349,7 @@ class Real(_Task):
         mean, deviation = _mean_and_deviation(target, sample_weight)
         if self.out_activation == "exp":
             suits = (mean >= 0.1) & (mean <= 10)
-            # Counts are often hard to tell from their mean; only a larger loss than that of the mean is a sign.
+            # The loss for counts is often close to that of their mean; only a larger one indicates a failure.
             enough = 1.0
             remedy = (
                 "targets with a mean of about 1. Divide y by its standard deviation, as sklearn.compose."
@@ -384,7 +395,7 @@ def regression_task(y, sample_weight, device, loss, *, levels, standardize):
     ----------
     loss : Loss
     levels : sequence of float or None
-        Of several quantiles.
+        The levels of several quantiles.
     standardize : bool
         Whether the network is trained on (y - mean) / standard deviation.
     """
@@ -402,8 +413,9 @@ def regression_task(y, sample_weight, device, loss, *, levels, standardize):
 
 
 def _mean_and_deviation(values, sample_weight):
-    mean = np.average(values, axis=0, weights=sample_weight)
-    return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=sample_weight))
+    with np.errstate(over="ignore", invalid="ignore"):  # `Real.encode` checks that they are finite
+        mean = np.average(values, axis=0, weights=sample_weight)
+        return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=sample_weight))
 
 
 def _of_another_kind(y_val, kind):

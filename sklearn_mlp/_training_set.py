@@ -1,4 +1,4 @@
-"""The training set of a fit: X, y and weights, and what the estimator makes of y."""
+"""The training set of a fit: X, weights, y and its encoding."""
 
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple
@@ -14,7 +14,7 @@ from sklearn_mlp.core.training import Training
 
 
 class Problem(NamedTuple):
-    """What an estimator makes of y: as its task encodes it, the task, the loss, and weights of classes or None."""
+    """The learning problem for y: y as `task.encode` accepts it, the task, the loss, and class weights or None."""
 
     y: Any
     task: Any
@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
 
 class TrainingSet:
-    """What networks are trained on; several can share it.
+    """The training data of networks; several can share them.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class TrainingSet:
     target : array
         y as the loss takes it.
     sample_weight : ndarray or None
-        Times the weights of the classes.
+        Multiplied by the class weights.
     weight_of_user : ndarray or None
     loss_unit : float
         Factor from the network's loss to the scale of y.
@@ -72,7 +72,7 @@ class TrainingSet:
         self.weight_of_user = sample_weight
 
     def _learn(self, mlp, y, sample_weight, known_classes, incremental=False):
-        """Find task and loss; returns y as `encode` takes it."""
+        """Set task and loss; return y in the form that `encode` accepts."""
         y, self.task, self.loss, self.class_weight = mlp._learn_task(
             y, sample_weight, known_classes, self.device, incremental
         )
@@ -95,7 +95,7 @@ class TrainingSet:
         return float(np.mean(self.task.scale**self.loss.unit_power)) if self.task.standardizes else 1.0
 
     def encode(self, y):
-        """y, as `task.read` returns it, as the loss takes it."""
+        """Encode the result of `task.read` for the loss."""
         target = self.task.encode(y, self.dtype, self.device)
         if self._checks_domain:
             self.loss.check_domain(*(self.device.to_host(end) for end in (target.min(), target.max())))
@@ -128,15 +128,13 @@ class TrainingSet:
         return weight
 
     def weigh_part(self, target, sample_weight):
-        """As `weigh`, of rows that may all have a weight of zero."""
+        """Like `weigh`, for rows that may all have a weight of zero."""
         if self._class_weights is None:
             return sample_weight
         return self.task.weigh(self._class_weights, self.device.to_host(target), sample_weight, self.dtype)
 
     def data(self, rows, gathers):
-        """The rows with the numbers `rows` (None: all) for training, which may change their order if
-        it `gathers` them.
-        """
+        """The training data of `rows`, indices or None for all; `gathers` is whether their order changes."""
         X = self.device.prepare_rows(self.X, self.dtype, gather=gathers)
         return Data(X, self.target, self.sample_weight, None if rows is None else rows.copy())
 
@@ -171,5 +169,5 @@ class TrainingSet:
         return self.device.to_host(self.target)[rows], None if weight is None else weight[rows]
 
     def for_identity(self):
-        """What identifies the data of a checkpoint, by the name of the argument."""
+        """The arrays that identify the data of a checkpoint, by the name of the argument."""
         return {"X": self.X, "y": self.y, "sample_weight": self.weight_of_user}

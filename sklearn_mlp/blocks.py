@@ -79,7 +79,7 @@ class ParquetBlocks:
 
     See Also
     --------
-    sklearn_mlp.MLPClassifier.fit : Takes blocks in the place of X and y.
+    sklearn_mlp.MLPClassifier.fit : Accepts blocks instead of X and y.
 
     Notes
     -----
@@ -91,10 +91,10 @@ class ParquetBlocks:
     columns that repeat their values, makes a smaller file, which is read in half the time.
 
     ``fit(blocks[:-2], X_val=blocks[-2:])`` validates on the last two row groups. In files that are sorted by time or by
-    place, they are of another time or place than the rows that are trained on.
+    place, they differ in time or place from the training data.
 
     A pickle contains paths and row counts but no data; the process that loads it opens the files when it reads a block.
-    For another machine, they have to be on a file system that both share.
+    For another machine, they must be on a shared file system.
 
     Examples
     --------
@@ -211,7 +211,7 @@ class ParquetBlocks:
         return [name for name in known if name not in index + others] + others
 
     def _check_names(self, names, known, path):
-        """Raise ValueError if a name is not that of a column, or if there is one twice."""
+        """Raise ValueError if a column does not exist or is named twice."""
         arguments = {"columns": self.columns or [], "target": self._targets, "sample_weight": self._weights}
         for argument, given in arguments.items():
             for name in given:
@@ -282,9 +282,9 @@ def _find_files(path):
 
 
 def _type(field):
-    """The type of a column, with the same integers as indices of all dictionaries.
+    """The type of a column, with one integer type for the indices of all dictionaries.
 
-    pandas writes the smallest that the number of categories allows, which can differ from file to file.
+    pandas writes the smallest type that the number of categories allows, which can differ between files.
     """
     if not pa.types.is_dictionary(field.type):
         return field.type
@@ -302,4 +302,4 @@ def _to_numpy(column, argument, name, row_group):
 
 
 def _has_changed(row_group, how):
-    return RuntimeError(f"{row_group.path} has changed since ParquetBlocks was made of it. {how} Make it again.")
+    return RuntimeError(f"{row_group.path} has changed since ParquetBlocks was created. {how} Create it again.")

@@ -34,7 +34,7 @@ ATTRIBUTES = "client_", "n_shards_", "sync_every_", "n_rounds_"
 
 
 class _Dask:
-    """What is different with Dask collections; `_local_class` is that of the same estimator for data in memory."""
+    """Overrides for Dask collections; `_local_class` is the class of the same estimator for data in memory."""
 
     def to_local(self):
         """Return the fitted model as an estimator for data in memory.
@@ -54,17 +54,17 @@ class _Dask:
         return local
 
     def _predict(self, X, decode, *, hidden=False, out=None):
-        """The prediction for a Dask collection, as one with the same partitions that is not computed yet."""
+        """The lazy prediction for a Dask collection, with the same partitions."""
         check_is_fitted(self)
         check_collection(self, "X", X)
         check_columns("X", X)
         if out is not None:
             raise ValueError(
-                "out is for arrays in memory; this prediction is a Dask collection. Write it by to_zarr or to_parquet."
+                "out is for arrays in memory; this prediction is a Dask collection. Save it by to_zarr or to_parquet."
             )
         options = {"hidden": True} if hidden else {}  # networks of tables have no such parameter
-        local, host = self._local().set_callbacks(), self._local()  # callbacks need not pickle
-        host.device = "cpu"  # the client need not have the GPU of the workers
+        local, host = self._local().set_callbacks(), self._local()  # callbacks may not be picklable
+        host.device = "cpu"  # the client may not have a GPU
 
         def predict(local, part):
             return local._predict(part, decode, **options)
@@ -82,13 +82,13 @@ class _Dask:
         return score_prediction(self._local(), task, prediction, y, sample_weight, resolve_device("cpu"))
 
     def __getstate__(self):
-        """Without the client."""
+        """The state without the client."""
         state = dict(super().__getstate__())
         state.pop("client_", None)
         return state | {"client": None}
 
     def __sklearn_clone__(self):
-        """With the same client, which cannot be copied."""
+        """A clone with the same client, which cannot be copied."""
         without = object.__new__(type(self))
         vars(without).update(vars(self) | {"client": None})
         cloned = _clone_parametrized(without)
@@ -97,9 +97,9 @@ class _Dask:
 
 
 def _map_partitions(predict, local, host, X, classes):
-    """A collection of `predict(local, part)` for each part of X, of which `local` is moved to each worker once.
+    """A collection of `predict(local, part)` for each part of X; `local` is sent to each worker once.
 
-    The kind of the result is that of `predict(host, example)`, which is called here.
+    The type of the result is that of `predict(host, example)`, which is called here.
     """
     model = delayed(local, traverse=False, pure=False)
     is_array = isinstance(X, da.Array)
@@ -113,7 +113,7 @@ def _map_partitions(predict, local, host, X, classes):
 
 
 def _map_one(predict, model, X, like, j, classes):
-    """As `_map_partitions`, for output `j` of several if it is not None; `like` is an example of the result."""
+    """Like `_map_partitions`, for output `j` of several unless it is None; `like` is an example of the result."""
     like = like[:0]
 
     def of_array(part, model):
@@ -290,7 +290,7 @@ class DaskMLPRegressor(_DaskMLP, MLPRegressor):
 @documented_after(TabularMLPClassifier)
 @declares_parameters
 class DaskTabularMLPClassifier(_DaskTabularMLP, TabularMLPClassifier):
-    """Classifier for tables in Dask data frames: an ensemble of networks with all that a table needs in front of it.
+    """Classifier for tables in Dask data frames: an ensemble of networks on encoded columns.
 
     Trains the networks of :class:`~sklearn_mlp.TabularMLPClassifier` on the workers of a cluster, on data that need not
     fit in the memory of one machine. The encoder is fitted to a sample of 100,000 rows.
@@ -351,7 +351,7 @@ class DaskTabularMLPClassifier(_DaskTabularMLP, TabularMLPClassifier):
 @documented_after(TabularMLPRegressor)
 @declares_parameters
 class DaskTabularMLPRegressor(_DaskTabularMLP, TabularMLPRegressor):
-    """Regressor for tables in Dask data frames: an ensemble of networks with all that a table needs in front of it.
+    """Regressor for tables in Dask data frames: an ensemble of networks on encoded columns.
 
     Trains the networks of :class:`~sklearn_mlp.TabularMLPRegressor` on the workers of a cluster, on data that need not
     fit in the memory of one machine. The encoder is fitted to a sample of 100,000 rows.

@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_mlp._checks import refuse_dask
+from sklearn_mlp._checks import check_container
 from sklearn_mlp._columns import as_categories, as_number, as_table, named_categories, read_columns
 from sklearn_mlp._docstrings import documented
 from sklearn_mlp._interactions import Interaction, find_interactions
@@ -24,18 +24,18 @@ from sklearn_mlp.devices.encoded import Encoding
 
 __all__ = ["PiecewiseLinearEncoder", "TabularEncoder"]
 
-N_ROWS_AT_ONCE = 2048  # whose encoding stays in the cache
-LARGEST = 1e18  # of standardised numbers: the square is finite in float32
+N_ROWS_AT_ONCE = 2048  # few enough for their encoding to stay in the cache
+LARGEST = 1e18  # bound of standardised numbers, whose square is finite in float32
 N_BINS = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
 
 
 class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
-    """Encode each number by how far it has come through each of several bins.
+    """Encode each number by its relative position in each of several bins.
 
-    The bins are bounded by quantiles of the training data. A number has a 1 for each bin below it, the fraction of its
-    way through its own bin, and a 0 for each bin above, so that a linear layer on the encoding is a piecewise linear
-    function of the number [1]_. Numbers beyond the training data are encoded as its smallest and largest. NaN is
-    ignored by `fit`, and stays NaN.
+    The bins are bounded by quantiles of the training data. The encoding of a number has a 1 for each bin below it, its
+    relative position in its own bin, and a 0 for each bin above, so that a linear layer on the encoding is a piecewise
+    linear function of the number [1]_. Numbers outside the range of the training data are clipped to it. NaN is ignored
+    by `fit`, and stays NaN.
 
     Parameters
     ----------
@@ -95,14 +95,14 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             Ignored.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights: a weight of 2 is that of a row that is there twice. Rows of zero weight are ignored.
+            Sample weights: a weight of 2 is equivalent to a repeated row. Rows of zero weight are ignored.
 
         Returns
         -------
         self : PiecewiseLinearEncoder
             The fitted encoder.
         """
-        refuse_dask(self, "X", X)
+        check_container(self, "X", X)
         X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -129,7 +129,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             The bins of all features, between 0 and 1.
         """
         check_is_fitted(self)
-        refuse_dask(self, "X", X)
+        check_container(self, "X", X)
         X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan", reset=False)
         encoded = np.empty((len(X), sum(len(edges) - 1 for edges in self.bin_edges_)), np.float32)
         for rows in gen_batches(len(X), N_ROWS_AT_ONCE):
@@ -186,13 +186,13 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
     - A number is encoded twice: centred by the median, divided by the interquartile range and bounded smoothly [2]_,
       and by :class:`PiecewiseLinearEncoder`. A gap is encoded as the median; features with gaps in the training data
       also have a column that indicates them.
-    - A category is encoded one-hot. Gaps are a category of their own, if the training data have any. Rare categories
-      share a column with those that the training data do not have.
-    - With y, the combinations of two features that say more about y than the two do, one added to the other, are
-      encoded one-hot, too. Both features are categories or numbers with at most 32 distinct values. A pair is found on
-      the residuals of a ridge regression on the columns above, as in generalised additive models with interactions
-      [3]_, and is chosen if the means of half of the rows explain the residuals of the other half, by at least four
-      standard errors.
+    - A category is encoded one-hot. Gaps are a separate category, if the training data have any. Rare categories share
+      a column with unknown ones.
+    - With y, the combinations of two features are also encoded one-hot, if they explain more of y than the sum of the
+      features' effects. Both features are categories or numbers with at most 32 distinct values. A pair is found on the
+      residuals of a ridge regression on the columns above, as in generalised additive models with interactions [3]_,
+      and is chosen if the means of half of the rows explain the residuals of the other half, by at least four standard
+      errors.
 
     Parameters
     ----------
@@ -217,12 +217,11 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         The features that are categories.
 
     medians_, scales_ : ndarray of shape (n_numbers,)
-        The medians and interquartile ranges of the features that are numbers. Where the latter is zero, half of the
-        range.
+        The medians and interquartile ranges of the features that are numbers. An interquartile range of zero is
+        replaced by half of the range.
 
     bin_edges_ : list of ndarray of shape (n_bins_of_feature + 1,)
-        The bounds of the bins of each number, of which the median has been subtracted, and that has been divided by the
-        scale.
+        The bounds of the bins of each number, after subtraction of the median and division by the scale.
 
     has_gaps_ : ndarray of bool of shape (n_numbers,)
         The numbers with gaps in the training data.
@@ -239,7 +238,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    PiecewiseLinearEncoder : The encoding of numbers alone.
+    PiecewiseLinearEncoder : Encodes numbers only.
 
     References
     ----------
@@ -304,9 +303,9 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has dates, or a feature that is to be a number is not.
+            If X has dates, or if a numeric feature has other values than numbers.
         """
-        refuse_dask(self, "X", X)
+        check_container(self, "X", X)
         X = as_table(X)
         if y is not None:
             y = y.toarray() if issparse(y) else np.asarray(y)
@@ -320,7 +319,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         return self
 
     def _fit_table(self, read, y, sample_weight):
-        """Fit to what `read_columns` has read, all of positive weight.
+        """Fit to the result of `read_columns`, whose rows all have positive weight.
 
         Returns
         -------
@@ -387,14 +386,14 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X does not have the features of the training data, or a feature that was a number is not.
+            If X does not have the features of the training data, or if a numeric feature has other values than numbers.
         """
         check_is_fitted(self)
-        refuse_dask(self, "X", X)
+        check_container(self, "X", X)
         return encode_table(self._table(read_columns(self, X, reset=False)), self._encoding())
 
     def _table(self, read):
-        """The table of what `read_columns` has read, as `_fit_table` returns it."""
+        """The table of the result of `read_columns`, as `_fit_table` returns it."""
         names, n_rows, columns = read
         n_numbers = len(self.medians_)
         table = np.empty((n_rows, len(names)), np.float32)
@@ -478,7 +477,7 @@ def encode_table(table, encoding):
 
 
 def _location_and_scale(column, sample_weight):
-    """The median and the interquartile range, or half of the range where that is zero."""
+    """The median and the interquartile range, or half of the range if the latter is zero."""
     least, low, median, high, largest = _quantiles(*_distribution(column, sample_weight), [0, 0.25, 0.5, 0.75, 1])
     return median, high - low if high > low else (largest - least) / 2 or 1.0
 
@@ -502,7 +501,7 @@ def _distribution(column, sample_weight):
 
 
 def _quantiles(values, up_to, levels):
-    """The smallest of the values of a distribution that have a share of `levels` of the weight up to them."""
+    """The smallest values of a distribution up to which the share of the weight is at least `levels`."""
     share_of_all = (1 - 1e-10) * up_to[-1]  # the sums of weights are rounded
     return values[np.searchsorted(up_to, np.multiply(levels, share_of_all))]
 

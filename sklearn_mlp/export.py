@@ -1,6 +1,6 @@
 """Fitted estimators in other formats: ONNX files and PyTorch modules.
 
-The import registers the estimators with skl2onnx, if that is installed; ``skl2onnx.to_onnx`` converts them then, too.
+The import registers the estimators with skl2onnx, if that is installed; ``skl2onnx.to_onnx`` then also converts them.
 """
 
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Estimators for tables as people have them: a data frame in, an ensemble of networks inside."""
+"""Estimators for tables: ensembles of networks on the encoded columns of a data frame."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ from sklearn_mlp.regressor import MLPRegressor
 
 __all__ = ["TabularMLPClassifier", "TabularMLPRegressor"]
 
-# Fitted attributes that not every fit leaves.
+# Fitted attributes that some fits do not set.
 NOT_ALWAYS_THERE = {"feature_names_in_", "oof_prediction_", "oof_score_"}
 
 
@@ -72,14 +72,14 @@ class TabularParameters(ValidatesNames, BaseEstimator):
 class _TabularMLP(CaptionedDiagram, CallbackSupportMixin, TabularParameters, ABC):
     @abstractmethod
     def _network(self, n_rows):
-        """A network with the parameters of this estimator for so many rows."""
+        """A network with the parameters of this estimator for `n_rows` rows."""
 
     def _parameters_of_network(self, n_rows):
-        """The parameters that the networks of both estimators have: rules found on seven tables.
+        """The parameters of the networks of both estimators, by rules found on seven tables.
 
-        `benchmarks/tables.py` prints what they lead to.
+        `benchmarks/tables.py` prints their results.
         """
-        doublings = int(max(0, np.emath.logn(4, n_rows / 12_500)))  # of the batch, for each 4 times as many rows
+        doublings = int(max(0, np.emath.logn(4, n_rows / 12_500)))  # of the batch, one for each factor of 4 in the rows
         # With dropout, the intervals between quantiles are too wide: 96 % of 90 on 3,000 diamonds, 88 % without.
         predicts_quantiles = getattr(self, "loss", None) == "quantile"
         automatic = {
@@ -102,7 +102,7 @@ class _TabularMLP(CaptionedDiagram, CallbackSupportMixin, TabularParameters, ABC
             "n_iter_no_change": max(16, parameters["max_iter"] // 4),
             "scoring": "loss",
             "tol": 0.0,
-            # In a single batch, precision costs nothing.
+            # With a single batch, double precision costs nothing.
             "dtype": "float64" if n_rows <= parameters["batch_size"] else "float32",
         }
 
@@ -114,7 +114,7 @@ class _TabularMLP(CaptionedDiagram, CallbackSupportMixin, TabularParameters, ABC
         tasks = FitTasks(self, callback_context(self, self.n_members, sequential_subtasks=False), *data)
         fitted = self._train(inputs, groups, tasks, data)
         gone = NOT_ALWAYS_THERE - fitted.keys()
-        # An interrupt comes before or after the update.
+        # A single update, which an interrupt cannot split.
         vars(self).update(dict.fromkeys(gone) | fitted)
         for name in gone:
             vars(self).pop(name, None)
@@ -137,7 +137,7 @@ class _TabularMLP(CaptionedDiagram, CallbackSupportMixin, TabularParameters, ABC
     # -- predict -------------------------------------------------------------------------------------------------------
 
     def _predict(self, X, decode, *, out=None):
-        """What `decode` makes of the task, the mean output of the networks for X, and the device."""
+        """The prediction ``decode(task, output, device)`` for X, with the mean output of the networks."""
         check_is_fitted(self, "estimators_")
         snapshot = shallow_copy(self)  # another thread may fit in between
         if out is not None or is_blocks(X):
@@ -169,11 +169,11 @@ class _TabularMLP(CaptionedDiagram, CallbackSupportMixin, TabularParameters, ABC
 @documented
 @declares_parameters
 class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
-    """Classifier for tables: an ensemble of networks with all that a data frame needs in front of it.
+    """Classifier for tables: an ensemble of networks on the encoded columns of a data frame.
 
-    Takes a data frame as it is, with numbers of any scale, categories and gaps. Each feature is encoded for a network
-    by :class:`~sklearn_mlp.encoders.TabularEncoder`; several networks are trained on different parts of the rows, with
-    settings that suit tables, and their probabilities are averaged.
+    Accepts a data frame with numbers of any scale, categories and gaps. Each feature is encoded by
+    :class:`~sklearn_mlp.encoders.TabularEncoder`; several networks are trained on different parts of the rows, with
+    defaults suited to tables, and their probabilities are averaged.
 
     Parameters
     ----------
@@ -249,8 +249,8 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
         Raises
         ------
         ValueError
-            If X has dates, if a feature that is to be a number is not, or if another argument is invalid. The estimator
-            is left unchanged.
+            If X has dates, if a numeric feature has other values than numbers, or if another argument is invalid. The
+            estimator is left unchanged.
         """
         return self._fit(Inputs(X, y, sample_weight, X_val, y_val, sample_weight_val), groups)
 
@@ -291,7 +291,7 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
         Returns
         -------
         probability : ndarray of shape (n_samples, n_classes) or list of such
-            One column per class, in the order of `classes_`: the mean of the networks'.
+            One column per class, in the order of `classes_`: the mean over the networks.
         """
         return self._predict(X, lambda task, output, device: task.probability(output), out=out)
 
@@ -342,11 +342,11 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
 @documented
 @declares_parameters
 class TabularMLPRegressor(RegressorMixin, _TabularMLP):
-    """Regressor for tables: an ensemble of networks with all that a data frame needs in front of it.
+    """Regressor for tables: an ensemble of networks on the encoded columns of a data frame.
 
-    Takes a data frame as it is, with numbers of any scale, categories and gaps. Each feature is encoded for a network
-    by :class:`~sklearn_mlp.encoders.TabularEncoder`, and y is standardised; several networks are trained on different
-    parts of the rows, with settings that suit tables, and their predictions are averaged.
+    Accepts a data frame with numbers of any scale, categories and gaps. Each feature is encoded by
+    :class:`~sklearn_mlp.encoders.TabularEncoder`, and y is standardised; several networks are trained on different
+    parts of the rows, with defaults suited to tables, and their predictions are averaged.
 
     Parameters
     ----------
@@ -424,8 +424,8 @@ class TabularMLPRegressor(RegressorMixin, _TabularMLP):
         Raises
         ------
         ValueError
-            If X has dates, if a feature that is to be a number is not, or if another argument is invalid. The estimator
-            is left unchanged.
+            If X has dates, if a numeric feature has other values than numbers, or if another argument is invalid. The
+            estimator is left unchanged.
         """
         return self._fit(Inputs(X, y, sample_weight, X_val, y_val, sample_weight_val), groups)
 

@@ -1,5 +1,5 @@
 """The engine: networks, losses, optimizers and the training loop.
 
-Nothing here knows labels, estimators or scikit-learn, and no array library is named: arrays come from a
-`Device`, which is handed in from above.
+The engine is independent of labels, estimators and scikit-learn. Its arrays come from a `Device`, which the caller
+passes.
 """

@@ -1,6 +1,7 @@
 """The activations of hidden layers, and the output activations.
 
-Kernels are named by their reference implementations, the methods of `CPU`; `resolve_kernel` finds a device's own.
+Kernels are referred to by their reference implementations, the methods of `CPU`; `resolve_kernel` returns the device's
+version.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ class InitialWeights(NamedTuple):
     ----------
     variance : float
     by_fan_in : bool
-        Whether fan is fan_in, and not fan_in + fan_out.
+        Whether fan is fan_in instead of fan_in + fan_out.
     """
 
     variance: float
@@ -49,7 +50,7 @@ class Activation:
     onnx : callable
         f of a variable Z in the operators `o` of ONNX.
     keeps_derivative : bool
-        Whether f' is no function of A, so that the forward kernel stores f'(Z) in an additional array.
+        Whether f' cannot be computed from A; the forward kernel then stores f'(Z) in an additional array.
     """
 
     forward: Kernel
@@ -94,7 +95,7 @@ def _gelu(o: Any, Z: Any) -> Any:
 
 
 def _silu(o: Any, Z: Any) -> Any:
-    # ONNX Runtime before 1.31 fuses Z * Sigmoid(Z) into an operator that it has for float32 only.
+    # ONNX Runtime before 1.31 fuses Z * Sigmoid(Z) into an operator that only supports float32.
     return o.Div(Z, o.Add(o.Exp(o.Neg(Z)), o.number(1)))
 
 
@@ -116,7 +117,7 @@ ACTIVATIONS = {
     "mish": Activation(CPU.mish, CPU.derivative_backward, HE, "Mish", _mish, keeps_derivative=True),
 }
 
-# By the value of the fitted attribute `out_activation_`: the kernel f(Z + b).
+# The kernels f(Z + b) by the value of the fitted attribute `out_activation_`.
 OUT_ACTIVATIONS: dict[str, Kernel] = {
     "softmax": CPU.softmax,
     "logistic": CPU.expit,

@@ -14,20 +14,20 @@ from sklearn_mlp.devices import Device
 Array = npt.NDArray[Any]
 
 
-# From this many rows on, the next order is drawn while an asynchronous device computes. Fewer are shuffled in the time
-# that a generator is copied.
+# With at least this many rows, the next order is drawn while an asynchronous device computes. Shuffling fewer takes no
+# longer than copying the generator.
 N_ROWS_AHEAD = 50_000
 
-# X, y and sample_weight of some rows; the sum of their weights, or their number if there are none; and `single_row`,
-# whether a single row has all the weight.
+# X, y and sample_weight of some rows; their total weight, or their number without weights; and `single_row`, whether a
+# single row has all the weight.
 Batch = tuple[Any, Any, Any, float, bool]
 
 
 class TrainingBatch(NamedTuple):
-    """Properties of a batch that only training depends on.
+    """Properties of a batch that are only used in training.
 
-    `scale` is the reciprocal of the sum of the weights, `rate` the step of the running statistics; the random numbers
-    of dropout are a function of `seed`, the `number` of the batch and the layer.
+    `scale` is the reciprocal of the sum of the weights, `rate` the step size of the running statistics; the random
+    numbers of dropout are a function of `seed`, the `number` of the batch and the layer.
     """
 
     sample_weight: Array | None
@@ -38,9 +38,9 @@ class TrainingBatch(NamedTuple):
 
 
 class NextOrder:
-    """The order that the next shuffle will give, drawn by a copy of the generator.
+    """The order of the next shuffle, drawn from a copy of the generator.
 
-    The generator itself stays as it is for those who save its state or draw from it between two epochs.
+    The generator itself is not advanced, as its state may be saved or used between two epochs.
     """
 
     def __init__(self, rows: Array, random_state: np.random.RandomState) -> None:
@@ -50,7 +50,7 @@ class NextOrder:
         self.after = ahead.get_state(legacy=False)
 
     def is_of(self, random_state: np.random.RandomState) -> bool:
-        """Whether the generator is still as it was."""
+        """Whether the generator is in the state from which the order was drawn."""
         return pickle.dumps(random_state.get_state(legacy=False)) == self.before
 
 
@@ -61,7 +61,7 @@ class Batches:
     ----------
     device : Device
     X : array or matrix of shape (n_samples, n_features)
-        As `device.rows` takes it.
+        In a form that `device.rows` accepts.
     y : array of shape (n_samples, ...) or None
     sample_weight : NumPy array of shape (n_samples,) or None
     dtype : numpy dtype
@@ -136,8 +136,8 @@ class Batches:
 
 
 class Data(NamedTuple):
-    """What to train on: X as `device.prepare_rows` returns it, the encoded y, weights or None, and the numbers of the
-    rows to use, or None for all of them.
+    """Training data: X as `device.prepare_rows` returns it, the encoded y, weights or None, and the indices of the rows
+    to use, or None for all.
     """
 
     X: Any
@@ -160,10 +160,10 @@ class Data(NamedTuple):
         return Data(self.X[rows], self.y[rows], None if weight is None else weight[rows])
 
     def batches(self, device: Device, dtype: npt.DTypeLike, batch_size: int, shuffles: bool = False) -> Batches:
-        """In batches of `batch_size` rows; `shuffles` says whether their order is to be changed."""
+        """The rows in batches of `batch_size`; `shuffles` is whether their order will be changed."""
         rows = np.arange(self.n_rows) if self.rows is None and shuffles else self.rows
         return Batches(device, self.X, self.y, self.sample_weight, dtype=dtype, batch_size=batch_size, rows=rows)
 
     def chunks(self, device: Device, dtype: npt.DTypeLike, n_units: int) -> Batches:
-        """In batches that are as large as is of use for a single pass."""
+        """The rows in batches of a suitable size for a single pass."""
         return self.batches(device, dtype, device.chunk_rows(self.X, n_units))

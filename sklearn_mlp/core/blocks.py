@@ -1,4 +1,4 @@
-"""Rows that do not fit in memory: they are read in blocks, several of which are in memory at a time."""
+"""Data that do not fit in memory, read in blocks of rows, several of which are in memory at a time."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,23 +17,23 @@ from sklearn_mlp.devices.encoded import EncodedTable, Encoding
 Array = npt.NDArray[Any]
 Item = TypeVar("Item")
 
-# A window has at least so many blocks, and of small blocks as many as have so many rows.
+# A window has at least WINDOW_BLOCKS blocks, and more if they are small, up to about WINDOW_ROWS rows.
 WINDOW_BLOCKS = 4
 WINDOW_ROWS = 2**16
 
 
 class BlockData(NamedTuple):
-    """What to train on, in blocks.
+    """Training data in blocks.
 
     Attributes
     ----------
     load : callable
-        Takes the number of a block, and returns its rows as `Data` without `rows`: all blocks have X, or the table of
-        `encoding`, in one dtype and kind, and all or none have weights. Called in a thread.
+        Takes the number of a block, and returns its rows as `Data` without `rows`. X, or the table of `encoding`, has
+        the same dtype and kind in all blocks, and all or none have weights. Called in a thread.
     n_rows_of : sequence of int
         The number of rows of each block.
     X : array, sparse matrix or EncodedTable
-        Some rows, for its kind and its columns.
+        Sample rows, which determine its kind and its columns.
     total_weight : float
         The sum of the weights of all rows.
     encoding : Encoding or None
@@ -53,16 +53,17 @@ class BlockData(NamedTuple):
         return BlockBatches(device, self, dtype=dtype, batch_size=batch_size)
 
     def chunks(self, device: Device, dtype: npt.DTypeLike, n_units: int) -> "BlockBatches":
-        # Those larger than a window would be collected from several.
+        # Chunks larger than a window would be collected from several windows.
         return self.batches(device, dtype, min(device.chunk_rows(self.X, n_units), WINDOW_ROWS))
 
 
 class BlockBatches:
     """Mini-batches of the rows of blocks.
 
-    The blocks are read in windows of several: after `shuffle`, random ones, whose rows are shuffled. While the batches
-    of a window are used, the next window is read in a thread. The rows that do not fill a batch at the end of a window
-    are part of the next one, so that all batches but the last are of `batch_size`, as in memory.
+    The blocks are read in windows of several blocks; after `shuffle`, a window consists of random blocks, and its rows
+    are shuffled. While the batches of a window are used, the next window is read in a thread. Rows that do not fill a
+    batch at the end of a window are part of the next one, so that all batches except the last have `batch_size` rows,
+    as in memory.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class BlockBatches:
         self.dtype = dtype
         self.n_rows = data.n_rows
         self.batch_size = min(batch_size, self.n_rows)
-        self.rows = None  # `Batches` has their order here; this one follows from a seed
+        self.rows = None  # unlike in `Batches`, the order is a function of a seed
         rows_of_block = max(1, self.n_rows // len(data.n_rows_of))
         self.n_blocks = max(WINDOW_BLOCKS, WINDOW_ROWS // rows_of_block)
         self._seed: int | None = None
@@ -98,7 +99,7 @@ class BlockBatches:
             window = window._replace(X=self.device.prepare_rows(X, self.dtype, gather=False))
             del X
             yield from window.batches(self.device, self.dtype, self.batch_size)
-            del window  # or it would still be in memory while the one after the next is read
+            del window  # else it would stay in memory while the window after the next is read
 
     def _windows(self) -> Iterator[Data]:
         n_rows_of = self.data.n_rows_of
@@ -134,12 +135,12 @@ class BlockBatches:
 
 
 def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, each of which is made in a thread while the one before is used."""
+    """The items, each computed in a thread while its predecessor is used."""
     iterator, end = iter(items), object()
 
     def read() -> Future[Any]:
-        # A thread for each item, as the traceback of an error would keep one that waits for more. In the context of the
-        # caller, which has NumPy's handling of overflows.
+        # A thread for each item: the traceback of an error would keep an idle one alive. It uses the caller's context,
+        # which includes NumPy's error handling.
         reader = ThreadPoolExecutor(1, "reader of blocks")
         coming = reader.submit(copy_context().run, lambda: next(iterator, end))
         reader.shutdown(wait=False)
@@ -156,14 +157,14 @@ def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _wait(future: Future[Any]) -> Future[Any]:
-    """Wait with a timeout: some libraries, such as Polars, handle interrupts so that other waits do not end."""
+    """Wait with a timeout: interrupts do not end other waits if a library such as Polars has set a signal handler."""
     while not wait([future], timeout=0.1).done:
         pass
     return future
 
 
 def join(parts: Iterator[Data], n_rows: int) -> Data:
-    """The rows of several parts, each of which is dropped as soon as it is copied."""
+    """The rows of several parts, each of which is released as soon as it is copied."""
     part: Data | None = next(parts)
     assert part is not None
     if issparse(part.X):
@@ -179,6 +180,6 @@ def join(parts: Iterator[Data], n_rows: int) -> Data:
             if array is not None:
                 array[rows] = of_part
         start = rows.stop
-        part = None  # before the next one is read
+        part = None  # release it before the next one is read
         part = next(parts, None)
     return Data(*joined)

@@ -1,4 +1,4 @@
-"""The dense layer: three products, on which all training and prediction rest.
+"""The dense layer: the three matrix products of training and prediction.
 
 A batch X has one sample a row (n, fan_in); W is (fan_in, fan_out). The backward pass takes dZ, the gradient of the loss
 with respect to Z, and writes the gradients with respect to W and X. The bias is left to the activation's kernels, which

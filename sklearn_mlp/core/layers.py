@@ -26,7 +26,7 @@ class Layer(Protocol):
     Attributes
     ----------
     n_units : int
-        How many numbers a forward pass stores for each row, about; chunks of rows are chosen accordingly.
+        Approximate number of values that a forward pass stores for each row; determines the size of chunks.
     needs_batch : bool
         Whether training reads `batch`.
     """
@@ -47,8 +47,7 @@ class Layer(Protocol):
 class Block(Protocol):
     """The specification of a layer.
 
-    The first block of a network reads the columns of X as they are, and is not asked for the gradient with respect to
-    them.
+    The first block of a network reads the columns of X; the gradient with respect to them is never requested.
     """
 
     def slots(self, n_in: int) -> Sequence[Slot]:
@@ -58,7 +57,7 @@ class Block(Protocol):
         """The number of outputs of a layer with `n_in` inputs."""
 
     def layer(self, device: Device, views: Views, dtype: npt.DTypeLike, index: int) -> Layer:
-        """The layer number `index` of a network, with the parameters `views`, in the order of the slots."""
+        """Layer `index` of a network, with the parameters `views` in the order of the slots."""
 
 
 def declare_slots(blocks: Sequence[Block], n_features: int) -> Slots:
@@ -71,7 +70,7 @@ def declare_slots(blocks: Sequence[Block], n_features: int) -> Slots:
 
 
 class Buffers(dict[int, list[Array]]):
-    """By the number of rows of a batch: views of arrays that are as large as the largest batch so far."""
+    """Views of buffers, by the number of rows of a batch; the buffers have the size of the largest batch so far."""
 
     def __init__(self, device: Device, n_arrays: int, n_columns: int, dtype: npt.DTypeLike) -> None:
         super().__init__()
@@ -97,7 +96,7 @@ class Dense(NamedTuple):
     ----------
     n_units : int
     activation : Activation or None
-        None is for the output layer, which leaves X W: the loss adds the bias.
+        None for the output layer, whose output is X W: the loss adds the bias.
     normalization : {None, "batch", "layer"}
     dropout : float
         The probability that an element of A is set to 0.
@@ -117,7 +116,7 @@ class Dense(NamedTuple):
         bound = rule.bound(n_in, n)
         slots = [
             Slot("W", (n_in, n), "weight", bound),
-            # With normalisation, the bias is drawn as well, so that the random numbers that follow are the same.
+            # The bias is drawn even with normalisation, so that later random numbers are the same.
             Slot("b", (n,), "bias", bound, initial=0.0 if self.normalization else None),
         ]
         if self.normalization is not None:
@@ -179,7 +178,7 @@ class DenseLayer:
         return output
 
     def backward(self, dA: Array, grads: Views, need_dX: bool) -> Array | None:
-        """As `Layer.backward`; dA becomes dZ."""
+        """See `Layer.backward`; dA is overwritten by dZ."""
         dW, db, *norm_grads = grads
         if self.activate_backward is None:
             self.device.column_sums(dA, out=db)
@@ -195,7 +194,7 @@ class DenseLayer:
 
 
 def hash_keys(*numbers: int) -> tuple[int, int]:
-    """Two numbers below 2^32 that look random, from small ones (the finaliser of SplitMix64, Steele et al., 2014)."""
+    """Two pseudorandom numbers below 2^32, from small ones (the finaliser of SplitMix64, Steele et al., 2014)."""
     mask = 2**64 - 1
     x = 0
     for number in numbers:
@@ -224,14 +223,15 @@ def mlp_blocks(
     dropout : sequence of float
         The dropout rate of each hidden layer; empty for none.
     last : str
-        Without hidden layers, the activation that decides on the initial weights, as in scikit-learn.
+        The activation whose rule gives the initial weights of a network without hidden layers, as in scikit-learn.
     """
     rates = dropout or [0.0] * len(hidden_layer_sizes)
     hidden = [
         Dense(n_units, ACTIVATIONS[activation], normalization, rate)
         for n_units, activation, rate in zip(hidden_layer_sizes, activations, rates, strict=True)
     ]
-    # scikit-learn's rule for the output layer is that of the last hidden one; rules by fan_in are not scikit-learn's.
+    # As in scikit-learn, the output layer uses the rule of the last hidden layer. Rules by fan_in, which scikit-learn
+    # does not have, are for hidden layers only.
     rule = ACTIVATIONS[activations[-1] if activations else last].initial_weights
     return *hidden, Dense(n_outputs, initial_weights=GLOROT if rule.by_fan_in else rule)
 

@@ -1,4 +1,4 @@
-"""The full-batch solver: L-BFGS (Liu & Nocedal, 1989) as SciPy has it, on the whole data set's loss."""
+"""The full-batch solver: SciPy's L-BFGS (Liu & Nocedal, 1989) on the loss of the whole data set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from sklearn_mlp.core.training import Plan
 Array = npt.NDArray[Any]
 
 
-# Of x, a vector in float64: the mean loss without the penalty, and its gradient in float64.
+# Takes a float64 vector x; returns the mean loss without the penalty, and its float64 gradient.
 MeanLoss = Callable[[Array], tuple[float, Array]]
 
 
@@ -26,15 +26,15 @@ def minimize_lbfgs(
     objective: Objective,
     iteration_ends: Callable[[float], None],
 ) -> OptimizeResult:
-    """Minimise the objective over all rows, from its parameters on.
+    """Minimise the objective over all rows, starting from its parameters.
 
-    SciPy works in float64, whatever the precision of the network. The parameters are those of the last iteration when
-    this returns, and also when it is interrupted.
+    SciPy works in float64, whatever the precision of the network. After a return or an interrupt, the parameters are
+    those of the last iteration.
 
     Parameters
     ----------
     plan : Plan
-        Its `tol` is the largest component of the gradient at which to stop.
+        Training stops when no component of the gradient exceeds its `tol`.
     mean_loss : callable
         See `MeanLoss`.
     total_weight : float
@@ -76,9 +76,9 @@ def minimize_lbfgs(
 
 
 def mean_loss(plan: Plan, data: Data | BlockData, total_weight: float, objective: Objective) -> MeanLoss:
-    """The mean loss over the rows of `data`, as a sum over chunks, on which the memory that it needs depends.
+    """The mean loss over the rows of `data`, computed in chunks to limit the memory.
 
-    `total_weight` divides the sum: that of all rows, also if `data` are a part of them.
+    The sum is divided by `total_weight`, that of all rows even if `data` has only some of them.
     """
     device = plan.device
     batches = data.chunks(device, plan.dtype, objective.network.n_units)

@@ -4,7 +4,8 @@ With the canonical link the gradient is the residual, dZ = prediction - target (
 Models, 2nd ed., section 2.2). Losses are sums over the outputs, except the squared error, which is reported as a mean
 over them and differentiated as a sum: scikit-learn does so, and the same seed has to give the same model.
 
-Kernels are named by their reference implementations, the methods of `CPU`; `resolve_kernel` finds a device's own.
+Kernels are referred to by their reference implementations, the methods of `CPU`; `resolve_kernel` returns the device's
+version.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ class Loss:
     out_activation : str
         A key of `OUT_ACTIVATIONS`.
     columns : tuple of slice
-        The scores of each column of y, where several columns have classes of their own; empty for a single loss.
+        The scores of each column of y, if each column has its own classes; empty otherwise.
     """
 
     kernel: Kernel
@@ -40,11 +41,11 @@ class Loss:
     columns: tuple[slice, ...] = ()
 
     def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
-        """What the kernel takes in addition: numbers, and arrays with one number for each output."""
+        """Additional arguments of the kernel: numbers, and arrays with one number for each output."""
         return ()
 
     def kernel_on(self, device: Device, n_outputs: int, dtype: npt.DTypeLike) -> Callable[..., None]:
-        """The kernel (Z, b, y, weight, scale, loss, share) of a device."""
+        """The device's kernel, with the arguments (Z, b, y, weight, scale, loss, share)."""
         kernel = resolve_kernel(device, self.kernel)
         parameters = self.kernel_parameters(n_outputs, dtype)
         if parameters:
@@ -124,7 +125,7 @@ class FocalLoss(Loss):
 
 
 class Domain(NamedTuple):
-    """An interval of targets: in words, whether a number is in it, and what to do with others."""
+    """The interval of valid targets: its description, a membership test, and the remedy for other targets."""
 
     needs: str
     contains: Callable[[float], bool]
@@ -138,7 +139,7 @@ RATE = Domain("0 <= y <= 1", lambda y: 0 <= y <= 1, "Divide percentages by 100, 
 
 
 class RegressionLoss(Loss):
-    """A loss of numbers.
+    """A loss of real-valued targets.
 
     Attributes
     ----------
@@ -148,7 +149,7 @@ class RegressionLoss(Loss):
         The parameter of the estimator that the loss takes.
     domain : Domain
     unit_power : int
-        The power of the unit of y that is the unit of the loss.
+        The unit of the loss is that of y to this power.
     """
 
     name: ClassVar[str]
@@ -159,9 +160,9 @@ class RegressionLoss(Loss):
 
     @classmethod
     def check_domain(cls, least: float, largest: float) -> None:
-        """Raise ValueError if the least or the largest target is not in the domain of the loss."""
-        ends = {"least": least, "largest": largest}
-        outside = [f"a {end} value of {y}" for end, y in ends.items() if not cls.domain.contains(y)]
+        """Raise ValueError if the smallest or the largest target is not in the domain of the loss."""
+        ends = {"minimum": least, "maximum": largest}
+        outside = [f"a {end} of {y}" for end, y in ends.items() if not cls.domain.contains(y)]
         if outside:
             raise ValueError(
                 f"loss={cls.name!r} needs {cls.domain.needs}, got {' and '.join(outside)}. {cls.domain.remedy}"
@@ -185,7 +186,7 @@ class SquaredError(RegressionLoss):
 
 @dataclass(frozen=True)
 class Pinball(RegressionLoss):
-    """The loss of quantiles, of one level or of a level for each output (Koenker, 1978)."""
+    """The quantile loss, with one level for all outputs or one for each (Koenker, 1978)."""
 
     levels: float | Sequence[float]
 
@@ -224,7 +225,7 @@ class Huber(RegressionLoss):
         return (self.delta,)
 
     def best_constant(self, y: Array, sample_weight: Array | None) -> Array:
-        # By bisection, as the derivative rises with the constant.
+        # Bisection: the derivative increases with the constant.
         low, high = y.min(axis=0), y.max(axis=0)
         for _ in range(40):
             middle = low + (high - low) / 2
@@ -251,7 +252,7 @@ class Gamma(RegressionLoss):
 
 @dataclass(frozen=True)
 class Tweedie(RegressionLoss):
-    """The unit deviance of Tweedie's distributions of a power between 1 and 2, a compound Poisson and gamma."""
+    """Half the unit deviance of the Tweedie distribution with a power between 1 and 2, a compound Poisson-gamma."""
 
     power: float
 
@@ -275,7 +276,7 @@ class BinaryCrossEntropy(RegressionLoss):
     domain = RATE
 
     def kernel_parameters(self, n_outputs: int, dtype: npt.DTypeLike) -> tuple[Any, ...]:
-        return (0.0,)  # of smoothing
+        return (0.0,)  # no label smoothing
 
     def best_constant(self, y: Array, sample_weight: Array | None) -> Array:
         eps = np.finfo(y.dtype).eps
@@ -285,12 +286,12 @@ class BinaryCrossEntropy(RegressionLoss):
 
 def _quantiles(y: Array, levels: float | Sequence[float], sample_weight: Array | None) -> Array:
     columns = zip(y.T, np.broadcast_to(levels, y.shape[1]), strict=True)
-    # The only method of NumPy's that takes weights minimises the pinball loss, as linear interpolation does.
+    # NumPy's only weighted method minimises the pinball loss, as linear interpolation does.
     how: dict[str, Any] = {} if sample_weight is None else {"weights": sample_weight, "method": "inverted_cdf"}
     return np.array([np.quantile(column, level, **how) for column, level in columns], y.dtype)
 
 
-# By the value of the parameter `loss`.
+# The losses by the value of the parameter `loss`.
 REGRESSION_LOSSES: dict[str, type[RegressionLoss]] = {
     loss.name: loss
     for loss in (SquaredError, AbsoluteError, Huber, Pinball, Poisson, Gamma, Tweedie, BinaryCrossEntropy)

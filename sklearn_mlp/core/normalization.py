@@ -32,7 +32,7 @@ class BatchNorm:
         self.batch_statistics = device.empty(running.shape, running.dtype)
 
     def forward(self, Z: Array, A: Array, batch: TrainingBatch | None) -> None:
-        """Z <- Z_hat; A <- gamma Z_hat. In training, the running statistics move by `batch.rate` to the batch's."""
+        """Z <- Z_hat; A <- gamma Z_hat. In training, updates the running statistics with `batch.rate`."""
         if batch is None or batch.rate == 0:
             self.statistics, self.sample_weight, self.scale = self.running, None, 0.0
         else:

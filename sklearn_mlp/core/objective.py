@@ -30,19 +30,19 @@ class Objective:
     seed : int, default=0
         Seed of dropout.
     ema_decay : float or None, default=None
-        Decay of the exponential moving average of the parameters, if there is to be one.
+        Decay of the exponential moving average of the parameters; None for no average.
 
     Attributes
     ----------
     network : Network
-        Over the views of `theta`.
+        Reads the views of `theta`.
     theta, grad : Parameters
         The point at which the objective is evaluated, and the gradient there.
     model : Parameters
         The parameters for prediction: `theta`, or its exponential moving average.
     loss : accumulator
-        The sum of the losses that `backpropagate` and the optimizer add. Read once an epoch, so that nothing waits for
-        a GPU within it.
+        The sum of the losses that `backpropagate` and the optimizer add. Read once an epoch, so that there is no
+        synchronisation with a GPU within it.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Objective:
         network.backward(Z, self.grad)
 
     def of_constant(self, scores: Array, y: Any, sample_weight: Any) -> float:
-        """The mean loss of the same scores for each row."""
+        """The mean loss if every row has the same scores."""
         device = self.device
         n_rows, total = y.shape[0], y.shape[0] if sample_weight is None else float(sample_weight.sum())
         Z = device.zeros((n_rows, scores.size), scores.dtype)

@@ -15,7 +15,7 @@ from sklearn_mlp.devices import Device
 
 Array = npt.NDArray[Any]
 
-# Jordan's: the number of iterations, and coefficients that bring singular values to between 0.7 and 1.2 in as many.
+# Jordan's number of iterations, and his coefficients, with which they bring singular values to between 0.7 and 1.2.
 N_NEWTON_SCHULZ = 5
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
 
@@ -24,12 +24,11 @@ class Optimizer(Protocol):
     def step(self, grad: Array, learning_rate: float, l2: float, loss: Array, share: float) -> None:
         """Update the parameters with `grad` plus the gradient of l2/2 |W|^2.
 
-        `share` times the l2/2 |W|^2 before the step is added to the accumulator `loss`. `grad` is used as scratch space
-        and holds nothing useful afterwards.
+        `share` times l2/2 |W|^2 before the step is added to the accumulator `loss`. `grad` is used as scratch space.
         """
 
     def state(self) -> dict[str, Any]:
-        """The state for `load`; its arrays are on the host, and may be those in use."""
+        """The state for `load`; its arrays are on the host, and may not be copies."""
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore a state."""
@@ -175,7 +174,7 @@ class Muon:
             self.device.axpby(-rate, direction.reshape(-1), keep, self.theta[part])
 
     def _orthogonalise(self, X: Array, Y: Array) -> Array:
-        """Approximately U Vᵀ of X = U S Vᵀ, by Newton–Schulz iterations; in X or `Y`; both are overwritten."""
+        """U Vᵀ of X = U S Vᵀ, approximately, by Newton–Schulz iterations; stored in X or `Y`, which are overwritten."""
         device = self.device
         device.normalise_vector(X.reshape(-1))
         fewer_rows = X.shape[0] <= X.shape[1]
@@ -203,14 +202,14 @@ class Muon:
 class Solver(NamedTuple):
     """An optimizer, and the parameters of the estimator that follow `device` and `theta` in its constructor.
 
-    They are Python's floats and bools: for other types (np.float16) the kernels would have to be compiled.
+    The parameters are Python floats and bools: for other types (np.float16) the kernels would be compiled again.
     """
 
     optimizer: Callable[..., Optimizer]
     parameters: tuple[str, ...]
 
 
-# By the value of the parameter `solver`.
+# The solvers by the value of the parameter `solver`.
 SOLVERS = {
     "sgd": Solver(SGD, ("momentum", "nesterovs_momentum")),
     "adam": Solver(Adam, ("beta_1", "beta_2", "epsilon")),

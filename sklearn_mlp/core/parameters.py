@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# The order in the vector. Weights come first, so that the L2 penalty is arithmetic on one contiguous slice; buffers,
+# The order in the vector. Weights come first, so that the L2 penalty applies to one contiguous slice; buffers,
 # which are not trained, come last.
 KINDS = "weight", "bias", "scale", "buffer"
 
@@ -26,7 +26,7 @@ class Slot(NamedTuple):
     bound : float or None
         Initial values are drawn uniformly from +-bound; None draws nothing.
     initial : float, array-like or None
-        Initial values that are not random, of a shape that broadcasts. With a bound, they replace the drawn values.
+        Deterministic initial values, broadcast to `shape`. With a bound, they replace the drawn values.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Parameters:
 
     def like(self, vector: Array) -> "Parameters":
         """Another vector with the same views."""
-        other = object.__new__(Parameters)  # a fifth of the time of copy.copy
+        other = object.__new__(Parameters)  # takes a fifth of the time of copy.copy
         vars(other).update(vars(self))
         other._view(vector)
         return other

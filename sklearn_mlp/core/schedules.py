@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the rate of the next step, and what to do when training has stopped to improve."""
+"""Learning-rate schedules: the rate of each step, and the response to a plateau."""
 
 from collections.abc import Callable
 from math import cos, inf, pi
@@ -11,9 +11,9 @@ class Constant:
     Attributes
     ----------
     has_end : bool
-        Whether training is over after a number of steps that was known before.
+        Whether the schedule ends after a fixed number of steps.
     learning_rate : float
-        The rate of the last step, or of the next one if there was none.
+        The rate of the last step; before the first one, its rate.
     """
 
     has_end = False
@@ -22,22 +22,22 @@ class Constant:
         self.learning_rate = learning_rate
 
     def step(self) -> float:
-        """The rate of the next step, which is now taken."""
+        """Advance by one step, and return its rate."""
         return self.learning_rate
 
     def epoch_ends(self, t: int) -> None:
-        """Note that training has now seen `t` rows."""
+        """Update the rate at the end of an epoch, after `t` rows in all."""
 
     def plateau(self) -> tuple[bool, str]:
-        """Respond to patience at its end: whether training stops, and a word on what was done."""
+        """Respond to exhausted patience; return whether training stops, and a message."""
         return True, "Stopping."
 
     def state(self) -> dict[str, float]:
-        """What training has changed, for `load`."""
+        """The state for `load`."""
         return {}
 
     def load(self, state: dict[str, float]) -> None:
-        """Go on where the schedule was whose state this is."""
+        """Restore a state."""
         for name in self.state().keys() & state.keys():
             setattr(self, name, state[name])
 
@@ -58,7 +58,7 @@ class InverseScaling(Constant):
 
 
 class Adaptive(Constant):
-    """A fifth of the rate at each plateau, until it is 1e-6 or less."""
+    """The rate is divided by 5 at each plateau, until it is 1e-6 or less."""
 
     def plateau(self) -> tuple[bool, str]:
         if self.learning_rate <= 1e-6:
@@ -76,7 +76,7 @@ class ByProgress(Constant):
     Raises
     ------
     ValueError
-        At a step whose factor is not a finite number of 0 or more.
+        If the factor of a step is negative or not finite.
     """
 
     has_end = True
@@ -118,7 +118,7 @@ def linear(progress: float) -> float:
 
 
 def warmed_up(factor: Callable[[float], float], warmup_fraction: float) -> Callable[[float], float]:
-    """`factor` in what follows a linear rise from 0 to 1 in the first `warmup_fraction`."""
+    """A linear rise from 0 to 1 over the first `warmup_fraction`, followed by `factor`."""
 
     def warmed(progress: float) -> float:
         if progress < warmup_fraction:

@@ -21,13 +21,13 @@ from sklearn_mlp.devices import Device
 
 Array = npt.NDArray[Any]
 
-# As many numbers as cost NumPy's kernels the time that the calls of a step do.
+# The function calls of a step take as long as NumPy's kernels take for this many numbers.
 OF_A_STEP = 25_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that a training run depends on, except data, initial parameters and random numbers.
+    """Everything that a training run depends on, except data, initial parameters and random numbers.
 
     Attributes
     ----------
@@ -44,38 +44,38 @@ class Plan:
     solver : str
         Name of the solver.
     optimizer : callable
-        Makes the optimizer of a device and `Parameters`. Not for 'lbfgs'.
+        Takes a device and `Parameters`, and returns the optimizer. Not used by 'lbfgs'.
     schedule : callable
-        Makes the learning-rate schedule of the number of steps in `max_iter` epochs. Not for 'lbfgs'.
+        Takes the number of steps in `max_iter` epochs, and returns the schedule. Not used by 'lbfgs'.
     learning_rate_init : float
-        What `schedule` starts from.
+        Initial rate of `schedule`.
     batch_size : int
-        Batches have no more rows than there are.
+        At most the number of rows.
     shuffle : bool
         Whether the rows are shuffled before each epoch.
     max_iter : int
-        Most epochs, or iterations of 'lbfgs'.
+        Maximum number of epochs, or of iterations of 'lbfgs'.
     max_fun : int
-        Most evaluations of the objective by 'lbfgs'.
+        Maximum number of evaluations of the objective by 'lbfgs'.
     tol : float
     n_iter_no_change : float
         Patience: see `Patience`.
     early_stopping : bool
-        Whether patience depends on the validation score, and not on the training loss.
+        Whether patience depends on the validation score instead of the training loss.
     restore_best : bool
         Whether the model of `early_stopping` is that of the best validation score.
     max_grad_norm : float or None
         Gradients (of the loss, without the penalty) with a larger norm are scaled down to it.
     ema_decay : float or None
-        Of the exponential moving average of the parameters, which is then the model.
+        Decay of the exponential moving average of the parameters, which becomes the model.
     validation_fraction : float
         Share of the rows that `early_stopping` sets aside, if there is no other validation set.
     scoring : str, callable or None
-        How the validation set is scored.
+        Scorer of the validation set.
     random_state : int, RandomState or None
-        As the user gave it.
+        The estimator's parameter.
     verbose : int
-        What is printed.
+        The estimator's parameter.
     """
 
     device: Device
@@ -104,7 +104,7 @@ class Plan:
     verbose: int
 
     def slots(self, n_features: int) -> Slots:
-        """The parameters of the network for so many features."""
+        """The slots of the network for a number of features."""
         return declare_slots(self.blocks, n_features)
 
     def n_units(self, n_features: int) -> int:
@@ -116,7 +116,7 @@ class Plan:
         return total
 
     def n_numbers(self, n_rows: int, n_features: int) -> int:
-        """How many numbers the kernels pass over in an epoch, about; `kernels_for` chooses them accordingly."""
+        """Approximate number of values that the kernels process in an epoch, for `kernels_for`."""
         n_units = self.n_units(n_features)
         if self.optimizer is None:
             return OF_A_STEP + n_rows * n_units
@@ -133,8 +133,8 @@ class Epoch(NamedTuple):
     """The record of one epoch.
 
     `loss` is the mean over the rows of the batches' losses, each taken before its step; `learning_rate` is that of the
-    last step; `score` and `validation_loss` are those of the validation set. `plateau` says what was done about
-    patience when it ran out, and is empty otherwise.
+    last step; `score` and `validation_loss` are those of the validation set. `plateau` is the schedule's message if
+    patience ran out, and empty otherwise.
     """
 
     loss: float
@@ -147,7 +147,7 @@ class Epoch(NamedTuple):
 
 
 class Patience:
-    """Counts epochs in a row without an improvement by `tol`, of a score that should rise."""
+    """Counts consecutive epochs without an improvement by `tol` of a score, greater is better."""
 
     def __init__(self, tol: float, n_iter_no_change: float, best: float, count: int = 0) -> None:
         self.tol = tol
@@ -156,7 +156,7 @@ class Patience:
         self.count = count
 
     def update(self, score: float) -> bool:
-        """Take the score of an epoch, which is no improvement unless finite; whether it is the best so far."""
+        """Record the score of an epoch; return whether it is the best so far. Only finite scores are improvements."""
         if not isfinite(score):
             self.count += 1
             return False
@@ -172,7 +172,7 @@ class Patience:
 
 
 class Solver:
-    """What a stochastic solver changes in its steps.
+    """The objective, the optimizer and the learning-rate schedule of a stochastic solver.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class Solver:
         self.schedule = plan.schedule(n_steps)
 
     def steps(self, batches: Iterable[Batch]) -> tuple[float, int]:
-        """One step for each batch; returns the mean of the batches' losses over the rows, and the number of rows.
+        """Take a step for each batch; return the mean of the batches' losses over the rows, and the number of rows.
 
         Batches with zero total weight are skipped.
         """
@@ -215,7 +215,7 @@ class Solver:
         return (device.collect(objective.loss) / n_rows if n_rows else inf), n_rows
 
     def state(self) -> dict[str, Any]:
-        """What the steps change, except the parameters."""
+        """The state that the steps change, except the parameters."""
         network = self.objective.network
         return {
             "optimizer": self.optimizer.state(),
@@ -226,7 +226,7 @@ class Solver:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue with the solver whose `state` this is."""
+        """Restore a `state`."""
         self.optimizer.load(state["optimizer"])
         self.schedule.load(state["schedule"])
         self.objective.network.seen_weight = state["seen_weight"]
@@ -243,7 +243,7 @@ class Solver:
         }
 
     def load_parameters(self, parameters: dict[str, Any]) -> None:
-        """Write the result of `parameters` into those of this solver."""
+        """Restore the result of `parameters`."""
         objective, write = self.objective, self.plan.device.write
         write(parameters["theta"], out=objective.theta.vector)
         if parameters["model"] is not None:
@@ -265,9 +265,9 @@ class Training:
     validate : callable or None
         Takes the objective; returns the validation score and the validation loss.
     best : float
-        The best value of what patience follows in the training that this run continues.
+        The best monitored value, loss or score, of the run that this one continues.
     t : int
-        Rows seen in that training.
+        Number of rows seen in that run.
 
     Attributes
     ----------
@@ -275,7 +275,7 @@ class Training:
     is_over : bool
         Whether patience has run out, or the loss is not finite.
     is_between_epochs : bool
-        Whether all that an epoch changes has been changed, so that a `snapshot` is of use.
+        Whether no epoch is unfinished, so that a `snapshot` is consistent.
     """
 
     def __init__(
@@ -305,7 +305,7 @@ class Training:
 
     @property
     def model(self) -> Array:
-        """The flat vector, on the device, of the model that training has led to: the last or the best parameters."""
+        """The flat vector of the model's parameters, the last or the best ones, on the device."""
         return self.objective.model.vector if self.best_theta is None else self.best_theta
 
     def run(
@@ -315,7 +315,7 @@ class Training:
         epoch_ends: Callable[[], bool] = lambda: False,
         n_epochs_before: int = 0,
     ) -> bool:
-        """Train until patience or `max_iter` is at its end.
+        """Train until patience or `max_iter` is exhausted.
 
         Parameters
         ----------
@@ -324,12 +324,12 @@ class Training:
         epoch_begins, epoch_ends : callable
             `epoch_ends` returns whether to stop.
         n_epochs_before : int
-            Epochs of this run that an earlier process has trained.
+            Number of epochs of this run before it was resumed.
 
         Returns
         -------
         stopped : bool
-            Whether `epoch_ends` has asked to stop.
+            Whether `epoch_ends` requested to stop.
         """
         for _ in range(n_epochs_before, self.plan.max_iter):
             if self.is_over:
@@ -372,20 +372,20 @@ class Training:
         return record._replace(plateau=what)
 
     def _steps(self) -> float:
-        """The steps of an epoch; returns the mean of the batches' losses over the rows."""
+        """Take the steps of an epoch; return the mean of the batches' losses over the rows."""
         return self.solver.steps(self.batches)[0]
 
     def state(self) -> dict[str, Any]:
-        """What changes in training, except parameters, order of rows and random numbers."""
+        """The state of training, except parameters, order of rows and random numbers."""
         return self.solver.state() | {"n_no_improvement": self.patience.count}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue with the solver whose `state` this is."""
+        """Restore a `state`."""
         self.solver.load(state)
         self.patience.count = state["n_no_improvement"]
 
     def snapshot(self) -> dict[str, Any]:
-        """All that is needed to continue bit-identically, unless taken in the middle of an epoch."""
+        """Everything needed to continue bit-identically, unless taken in the middle of an epoch."""
         to_host = self.plan.device.to_host
         return self.solver.parameters() | {
             "training": self.state(),
@@ -397,7 +397,7 @@ class Training:
         }
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Continue the run whose `snapshot` this is."""
+        """Restore a `snapshot`."""
         self.load(snapshot["training"])
         self.solver.load_parameters(snapshot)
         self.patience.best = snapshot["best"]

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Device", "Kernel", "kernels_for", "resolve_device", "resolve_kernel"]
 
-# With so many numbers, NumPy's kernels take 0.15 ms longer than Numba's, or 30 ms in 200 epochs
-# (`benchmarks/small_jobs.py`); to import Numba takes 400 ms (`benchmarks/startup.py`).
+# For this many numbers, NumPy's kernels take 0.15 ms longer than Numba's, or 30 ms in 200 epochs
+# (`benchmarks/small_jobs.py`); importing Numba takes 400 ms (`benchmarks/startup.py`).
 SMALL_PASS = 150_000
 
 # A lock that another thread holds during a fork is never released in the child process, so a fork acquires these first.
-# An import holds Python's locks of the modules, for which the first stands.
+# The first represents Python's locks of the modules that an import holds.
 _importing = threading.RLock()
 _locks: list[AbstractContextManager[Any]] = [_importing, blas.lock]
 
@@ -53,7 +53,7 @@ def resolve_device(name: str) -> Device:
     Raises
     ------
     ValueError
-        If `name` is none of these, or there are GPUs but none of that number.
+        If `name` is none of these, or there are GPUs but none with that number.
     ImportError
         If CuPy is not installed.
     RuntimeError
@@ -90,10 +90,10 @@ def _cpu() -> CPU:
 
 
 def kernels_for(device: Device, n_numbers: float) -> Device:
-    """The device with the kernels for passes over the rows, each over `n_numbers` in all; a pass is an epoch, say.
+    """The device with suitable kernels for passes over the rows, such as epochs, of `n_numbers` values each.
 
-    To import Numba and to load its kernels takes half a second, longer than small jobs as a whole: they run on NumPy's
-    kernels. The choice depends on the job alone, so that a seed gives the same model in every process.
+    Importing Numba and loading its kernels takes half a second, longer than a whole small job, which therefore uses
+    NumPy's kernels. The choice only depends on the job, so that a seed gives the same model in every process.
     """
     if n_numbers <= SMALL_PASS or type(device) is not CPU:
         return device

@@ -13,13 +13,13 @@ _limiter: Any = None
 
 
 def n_blas_threads() -> int:
-    """How many threads a product may use: as many as there are cores, unless the environment or a caller limits it."""
+    """The number of threads of a product: that of the cores, unless the environment or a caller limits it."""
     return max((library["num_threads"] for library in _libraries().info()), default=1)
 
 
 @contextmanager
 def at_most_blas_threads(n: int) -> Iterator[None]:
-    """A context in which each product uses at most `n` threads, or the least of several contexts at a time."""
+    """A context in which each product uses at most `n` threads; of concurrent contexts, the smallest `n` applies."""
     with lock:
         _limits.append(n)
         _limit()

@@ -1,8 +1,8 @@
 """NumPy arrays in main memory, and the arithmetic that training does on them.
 
-This is the reference implementation of a device: `core` calls nothing but its methods, each of which works in place on
-arrays that the caller owns. It runs where Numba is not installed; `fused.py` overrides some of the kernels by faster
-ones, and `cuda/` is the implementation for GPUs.
+This is the reference implementation of a device: `core` only calls its methods, each of which works in place on arrays
+that the caller owns. It does not need Numba; `fused.py` overrides some of the kernels by faster ones, and `cuda/` is
+the implementation for GPUs.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -25,7 +25,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 class CPU:
-    """The main processor: every array is a NumPy array.
+    """The CPU: every array is a NumPy array.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class CPU:
 
     @staticmethod
     def release() -> None:
-        """Return unused memory to the system where it is much: at the end of a fit."""
+        """Return large amounts of unused memory to the system, at the end of a fit."""
 
     # -- arrays ------------------------------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ class CPU:
 
     @classmethod
     def encoded_batch(cls, table: Array, encoding: Encoding) -> Any:
-        """The rows of a table as `matmul` takes them."""
+        """The rows of a table in a form that `matmul` accepts."""
         batch = np.empty((len(table), encoding.n_columns), table.dtype)
         cls.encode(table, encoding, batch)
         return batch
@@ -128,7 +128,7 @@ class CPU:
         out[:, codes] = table[:, encoding.source[codes]] == encoding.offset[codes]
 
     def chunk_rows(self, X: Any, n_units: int) -> int:
-        """The number of rows that fill a chunk: their features, if dense, and `n_units` activations."""
+        """The number of rows of a chunk; each has its features, if dense, and `n_units` activations."""
         n_features = 0 if issparse(X) else X.shape[1]
         return max(1, self.chunk_size // (n_features + n_units))
 
@@ -159,8 +159,8 @@ class CPU:
     def column_sums(A: Array, out: Array) -> None:
         np.add.reduce(A, axis=0, out=out)
 
-    # -- activations: forward Z <- f(Z + b); backward dA <- dZ = dA f'(Z), with f' read off the output A, and db <- its
-    # column sums -----------------------------------------------------------------------------------------------------
+    # -- activations: forward Z <- f(Z + b); backward dA <- dZ = dA f'(Z), with f' computed from the output A, and db <-
+    # its column sums --------------------------------------------------------------------------------------------------
 
     @staticmethod
     def identity(Z: Array, b: Array) -> None:
@@ -246,11 +246,11 @@ class CPU:
         dA *= -np.expm1(-A)
         cls.column_sums(dA, db)
 
-    # Where f' is no function of A, the forward kernel stores it in D.
+    # If f' cannot be computed from A, the forward kernel stores it in D.
 
     @staticmethod
     def gelu(Z: Array, b: Array, D: Array) -> None:
-        """f(z) = z Phi(z), with Phi the distribution function of the normal distribution."""
+        """f(z) = z Phi(z), with Phi the cumulative distribution function of the standard normal distribution."""
         Z += b
         ndtr(Z, out=D)
         density = np.exp(-0.5 * Z * Z) / np.sqrt(2 * np.pi).astype(Z.dtype)
@@ -287,7 +287,7 @@ class CPU:
 
     @staticmethod
     def column_moments(Z: Array, weight: Array | None, scale: float, out: Array) -> None:
-        """out[0], out[1] <- mean and variance of the columns, with `scale` one over the sum of the weights."""
+        """out[0], out[1] <- mean and variance of the columns; `scale` is the reciprocal of the sum of the weights."""
         p = np.full(Z.shape[0], scale, Z.dtype) if weight is None else weight * Z.dtype.type(scale)
         np.dot(p, Z, out=out[0])
         centred = Z - out[0]
@@ -311,7 +311,7 @@ class CPU:
         db: Array,
         dgamma: Array,
     ) -> None:
-        """`db` is the column sums of dA; a `scale` of 0 takes the moments as constants."""
+        """`db` has the column sums of dA; with a `scale` of 0, the moments are constants."""
         np.einsum("ij,ij->j", dA, Z_hat, out=dgamma)
         through_moments = db + Z_hat * dgamma
         through_moments *= scale if weight is None else (weight * scale)[:, np.newaxis].astype(dA.dtype)
@@ -337,9 +337,9 @@ class CPU:
         dA *= inverse_std[:, np.newaxis]
 
     # -- dropout: out <- A with each element set to 0 with probability rate, and the others divided by 1 - rate --------
-    # The decision is a function of the index of the element and of `keys`, two numbers below 2^32, so that the backward
-    # pass recomputes it instead of storing a mask, and all devices agree. The steps are those of a hash with good
-    # avalanche, "lowbias32" (C. Wellons, 2018), with the second key mixed in between.
+    # The mask is a function of the index of the element and of `keys`, two numbers below 2^32, so that the backward
+    # pass recomputes it instead of storing it, and all devices agree. The steps are those of a hash with a strong
+    # avalanche effect, "lowbias32" (C. Wellons, 2018), with the second key mixed in between.
 
     @staticmethod
     def dropout(A: Array, out: Array, rate: float, keys: tuple[int, int]) -> None:
@@ -355,7 +355,7 @@ class CPU:
         kept = x.reshape(A.shape) >= np.uint32(rate * 2**32)
         np.multiply(A, kept * A.dtype.type(1 / (1 - rate)), out=out)
 
-    # -- output activations, which are identity and these: Z <- f(Z + b) ----------------------------------------------
+    # -- output activations except the identity: Z <- f(Z + b) ---------------------------------------------------------
 
     @staticmethod
     def exp(Z: Array, b: Array) -> None:
@@ -449,7 +449,7 @@ class CPU:
     def tweedie_deviance(
         cls, Z: Array, b: Array, y: Array, weight: Array | None, scale: float, loss: Array, share: float, power: float
     ) -> None:
-        """Half the unit deviance of Tweedie's distributions of power p, 1 < p < 2, with mu = exp(z).
+        """Half the unit deviance of the Tweedie distribution with power p, 1 < p < 2, and mu = exp(z).
 
         L = y^(2-p) / ((1-p) (2-p)) - y mu^(1-p) / (1-p) + mu^(2-p) / (2-p).
         """
@@ -480,7 +480,7 @@ class CPU:
         Z -= y
         cls._weigh(L, Z, weight, scale, loss, share)
 
-    # Smoothed labels (Szegedy et al., CVPR 2016) give each class of K a share of smoothing / K, and the rest to y.
+    # Smoothed labels (Szegedy et al., CVPR 2016) give each of the K classes a share of smoothing / K, and y the rest.
 
     @classmethod
     def smooth_softmax_log_loss(
@@ -573,7 +573,7 @@ class CPU:
 
     @staticmethod
     def clip_norm(grad: Array, max_norm: float) -> None:
-        """Shorten `grad` to `max_norm` if it is longer."""
+        """Rescale `grad` to the norm `max_norm` if its norm is larger."""
         norm = float(np.sqrt(np.dot(grad, grad)))
         if norm > max_norm:
             grad *= max_norm / norm
@@ -613,8 +613,8 @@ class CPU:
         y += a * x
 
     # -- optimizer steps on flat vectors; `grad` is scratch space ------------------------------------------------------
-    # The gradient of the first `n_weights` parameters, the weights W, has l2 W added to it, and the accumulator `loss`
-    # gets `share` times l2/2 |W|^2 from before the step, so that a step is a single pass over the vectors.
+    # A step adds l2 W to the gradient of the first `n_weights` parameters, the weights W, and `share` times the
+    # l2/2 |W|^2 before the step to the accumulator `loss`, so that it is a single pass over the vectors.
 
     @classmethod
     def sgd_step(

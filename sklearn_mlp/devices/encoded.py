@@ -1,4 +1,4 @@
-"""A matrix of encoded columns that is computed, batch by batch, from the narrower table that it encodes."""
+"""A matrix of encoded columns, computed batch by batch from a table with fewer columns."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,30 +12,30 @@ NUMBER, BIN, GAP, CODE = range(4)
 
 
 class Encoding:
-    """How the columns of a table become those of a matrix.
+    """The encoding of the columns of a table as those of a matrix.
 
     A table of float32 has numbers of about unit scale, with NaN for gaps, in its first columns, and the codes of
     categories, -1 for none, in the others. The matrix has, in this order: each number z, with 0 for gaps, bounded as
-    ``z / sqrt(1 + (z / 3) ** 2)``; its way through each of its bins, between 0 and 1; 1 for each gap of the numbers
-    that have some; and a column for each code.
+    ``z / sqrt(1 + (z / 3) ** 2)``; its relative position in each of its bins, clipped to [0, 1]; an indicator of gaps
+    for each number with `has_gaps`; and an indicator of each code.
 
     Parameters
     ----------
     edges : sequence of ndarray of float32
         The bounds of the bins of each number, increasing.
     has_gaps : sequence of bool
-        The numbers whose gaps have a column.
+        The numbers with an indicator of gaps.
     n_codes : sequence of int
         The number of codes of each category.
 
     Attributes
     ----------
     first_bin : ndarray of int of shape (n_numbers + 1,)
-        Where the bins of each number begin among the columns of the matrix.
+        The column of the matrix at which the bins of each number begin.
     gap_column : ndarray of int of shape (n_numbers,)
-        The column of the matrix that has the gaps of each number, or -1.
+        The column of the matrix that indicates the gaps of each number, or -1.
     first_code : ndarray of int of shape (n_categories + 1,)
-        Where the codes of each category begin among the columns of the matrix.
+        The column of the matrix at which the codes of each category begin.
     kind : ndarray of int8 of shape (n_columns,)
         NUMBER, BIN, GAP or CODE, for each column of the matrix.
     source : ndarray of int of shape (n_columns,)
@@ -70,7 +70,7 @@ class Encoding:
 
 
 class EncodedTable:
-    """The matrix of a table and its encoding, which is never in memory as a whole.
+    """The matrix given by a table and its encoding; it is never in memory as a whole.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class EncodedRows:
     reader : object
         Its `batches` are those of the table.
     make_batch : callable
-        What to make of each of them.
+        Encodes a batch of the table.
     """
 
     def __init__(self, reader: Any, make_batch: Callable[[Any], Any]) -> None:

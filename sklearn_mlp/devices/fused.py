@@ -7,10 +7,10 @@ that. A kernel is here because `benchmarks/kernels.py` measured it to be faster;
     relu             1.3   9.6      column_sums        1.3   3.8      adam_step   11   80
     relu_backward    1.3   4.3      softmax_log_loss   3.9    24      sgd_step     6   34
 
-exp of many numbers and tanh stay with NumPy, which vectorises them: Numba's loops are several times slower. In silu and
-mish in float32, `_exp` replaces SciPy's expit: 256 rows of 256 take 26 µs in place of 270. Every
-kernel uses one thread: Adam's pass over 668,000 weights, split between two, took 169 µs of a training step instead of
-136, as the synchronisation costs more than the second core gains.
+exp of many numbers and tanh are left to NumPy, which vectorises them: Numba's loops are several times slower. In silu
+and mish in float32, `_exp` replaces SciPy's expit: 256 rows of 256 take 26 µs instead of 270. Every kernel uses one
+thread: Adam's pass over 668,000 weights, split between two, took 169 µs of a training step instead of 136, as the
+synchronisation costs more than the second core gains.
 """
 
 from typing import Any
@@ -116,11 +116,11 @@ def _exp(x):
     """exp of a float32 to about one unit in the last place, in operations that LLVM vectorises.
 
     exp(x) = 2^n exp(r) with |r| <= log(2) / 2 and a polynomial for exp(r) (the coefficients of Cephes, S. Moshier,
-    1989); 2^n is put together from its bits.
+    1989); 2^n is assembled from its bits.
     """
     x = min(max(x, np.float32(-87.3)), np.float32(88.3))
     n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    # log(2) in two parts, the first of which has few bits, so that its product is exact.
+    # log(2) in two parts, the first of which has few bits, so that its product with n is exact.
     r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
     p = np.float32(1.9875691500e-4)
     p = p * r + np.float32(1.3981999507e-3)
@@ -145,8 +145,8 @@ def _silu(Z, b, D):
 
 @kernel
 def _mish(Z, b, D):
-    # With e = exp(z), tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2). For z of 20 and more it is 1 in float32, and e^2
-    # would overflow later.
+    # With e = exp(z), tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2). For z >= 20 it is 1 in float32; for larger z, e^2
+    # would overflow.
     one, two, large = np.float32(1), np.float32(2), np.float32(20)
     for i in range(Z.shape[0]):
         for j in range(Z.shape[1]):
@@ -415,16 +415,16 @@ def _adam_step(theta, grad, m, v, rate, beta_1, beta_2, epsilon, n_weights, l2, 
     loss[0] += share * 0.5 * l2 * squares
 
 
-# The products with an encoded table E add rows of W, or to rows of dW, in place of multiplying by columns that are
-# mostly 0 or 1. A number whose value is a fraction `way` of its way through bin k contributes (1 - way) P[k] + way
-# P[k + 1], with P the cumulative sums of the rows of W of its bins, from 0. A tile of rows is passed for one column of
-# the table after the other, so that the rows of W that the column needs stay in the cache.
+# The products with an encoded table E add up rows of W, or add to rows of dW, instead of multiplying by columns that
+# are mostly 0 or 1. A number at the relative position `way` in bin k contributes (1 - way) P[k] + way P[k + 1], with P
+# the cumulative sums of the rows of W of its bins, from 0. A tile of rows is processed column by column of the table,
+# so that the rows of W of the column stay in the cache.
 TILE = 128
 
 
 @kernel
 def _find_bin(z, offset, first, last):
-    """The last bin of first, ..., last that begins at most at z, or the first."""
+    """The last of the bins first, ..., last whose lower bound is at most z, or the first."""
     while first < last:
         middle = (first + last + 1) // 2
         if offset[middle] <= z:
@@ -517,7 +517,7 @@ def _encoded_transposed_matmul(table, n_numbers, first_bin, offset, width, gap_c
 
 
 class FusedCPU(CPU):
-    """The main processor, with fused kernels for those that take NumPy several passes."""
+    """The CPU, with fused kernels for those that take several passes in NumPy."""
 
     identity = staticmethod(_add_bias)
     relu = staticmethod(_relu)

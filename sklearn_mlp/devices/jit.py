@@ -1,8 +1,8 @@
 """Compilation of the fused kernels by Numba, with its cache on disk.
 
-Numba trusts its cache. Errors of the file system and of the unpickler are raised by the first call of a kernel, damaged
-machine code crashes the process, and two processes that compile a kernel for different types at the same time can store
-the code of one under the types of the other.
+Numba does not validate its cache. Errors of the file system and of the unpickler are raised by the first call of a
+kernel, damaged machine code crashes the process, and two processes that compile a kernel for different types at the
+same time can store the code of one under the types of the other.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ LOCKS = (global_compiler_lock, getattr(ffi.lib, "_lock", nullcontext()))
 
 
 class _WithChecksum(CompileResultCacheImpl):
-    """What a file of the cache holds: the compiled kernel, pickled, and its checksum."""
+    """The content of a file of the cache: the compiled kernel, pickled, and its checksum."""
 
     def reduce(self, compiled: Any) -> tuple[bytes, bytes]:
         data = dumps(super().reduce(compiled))
@@ -38,7 +38,7 @@ class _WithChecksum(CompileResultCacheImpl):
 
 
 class _KernelCache(FunctionCache):
-    """Numba's cache of a kernel, with a warning in place of errors; the kernel is then compiled."""
+    """Numba's cache of a kernel; an error becomes a warning, and the kernel is compiled."""
 
     _impl_class = _WithChecksum
 
@@ -72,7 +72,7 @@ def _warn(folder: str, error: Exception) -> None:
     _warned = True
     warnings.warn(
         f"Numba's cache of compiled kernels in {folder!r} failed ({type(error).__name__}: {error}). The kernels "
-        "are compiled without it, which takes seconds in every process. If this warning comes back, delete the folder, "
+        "are compiled without it, which takes seconds in every process. If the warning recurs, delete the folder, "
         "make room on its disk, or set the environment variable NUMBA_CACHE_DIR to a folder that can be written to.",
         RuntimeWarning,
         stacklevel=3,
@@ -82,11 +82,11 @@ def _warn(folder: str, error: Exception) -> None:
 def kernel(function: Any) -> Any:
     """Compile `function` at its first call for each type of its arguments, and cache the result on disk if possible.
 
-    Sums may be reordered, as they must be to be vectorised; NaN and infinity keep their meaning.
+    Sums may be reordered, which their vectorisation requires; NaN and infinity are respected.
     """
     compiled: Any = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(function)
     try:
         compiled._cache = _KernelCache(function)
-    except Exception as error:  # neither the package's folder nor the user's cache folder can be written to
+    except Exception as error:  # neither the package's folder nor the user's cache folder is writable
         _warn(os.environ.get("NUMBA_CACHE_DIR") or os.path.dirname(__file__), error)
     return compiled

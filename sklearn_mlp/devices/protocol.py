@@ -18,11 +18,11 @@ Kernel = Callable[..., None]
 
 
 class DeviceError(RuntimeError):
-    """There is a device, but it does not compute."""
+    """A device was found, but does not compute."""
 
 
 class Device(Protocol):
-    """An owner of arrays, and the arithmetic on them.
+    """Arrays on a device, and the arithmetic on them.
 
     Attributes
     ----------
@@ -132,6 +132,6 @@ class Device(Protocol):
 
 
 def resolve_kernel(device: Device, kernel: Kernel) -> Kernel:
-    """A device's own version of a kernel of `CPU`."""
+    """The device's version of a kernel of `CPU`."""
     resolved: Kernel = getattr(device, kernel.__name__)
     return resolved

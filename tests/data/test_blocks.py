@@ -536,7 +536,7 @@ NAMED = clf().partial_fit(X, np.array(["a", "bcd", "ef"])[LABELS], classes=["a",
         (np.empty(N), "out has the shape .150,.; the result needs .150, 3."),
         (np.empty((N + 1, 3)), "out has 151 rows, and X has 150.*Pass out.:150."),
         (np.empty((N - 1, 3)), "out has 149 rows, and X has more: at least 150"),
-        (np.empty((N, 3), int), "out has dtype int64, in which float64 of the result does not fit"),
+        (np.empty((N, 3), int), "out has dtype int64, which cannot hold the result's float64"),
         ([0.0] * N, "out is a list. Pass an array"),
     ],
 )
@@ -548,7 +548,7 @@ def test_an_out_in_which_the_result_does_not_fit(out, match):
 
 
 def test_an_out_of_short_strings():
-    with pytest.raises(ValueError, match="out has dtype <U1, in which <U3 of the result does not fit"):
+    with pytest.raises(ValueError, match="out has dtype <U1, which cannot hold the result's <U3"):
         NAMED.predict(X, out=np.empty(N, "U1"))
 
 
@@ -667,7 +667,7 @@ def test_a_block_that_cannot_be_read(epoch, params, live_windows):
     blocks = Counted(8, 20, 4, fails_in_epoch(epoch))
     with pytest.raises(Broken) as error:
         model.fit(blocks)
-    assert error.value.__notes__ == ["This is about block 5 of X."]
+    assert error.value.__notes__ == ["Raised for block 5 of X."]
     assert not readers()  # though the traceback is alive
     assert vars(model) == before
     del error
@@ -870,7 +870,7 @@ def test_errors_of_predictions_name_the_block(method):
     broken = cut(20, X, NAMED.classes_[LABELS])
     with pytest.raises(Broken) as error:
         getattr(NAMED, method)(Blocks(broken.parts, fails_in_epoch(0)))
-    assert error.value.__notes__ == ["This is about block 5 of X."]
+    assert error.value.__notes__ == ["Raised for block 5 of X."]
 
 
 # -- the survey --------------------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ def beside_numbers(dates):
 def test_dates_are_no_numbers(name, dates):
     arguments = {"X": X[:, :2], "y": TARGET, "X_val": X[:, :2], "y_val": TARGET}
     table = name.startswith("X")
-    where = r"dates or times: (day|dtype) is \w+(\[\w+\])?\. Make numbers of them"
+    where = r"dates or times: (day|dtype) is \w+(\[\w+\])?\. Convert them to numbers"
     with pytest.raises(ValueError, match=f"^{name}.* has {where}"):
         MLPRegressor(**SMALL).fit(**arguments | {name: beside_numbers(dates) if table else dates})
     if name == "y":

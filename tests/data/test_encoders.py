@@ -246,10 +246,10 @@ def test_what_cannot_be_encoded(X, error, message):
 @pytest.mark.parametrize(
     ("which", "message"),
     [
-        (["colour"], "categorical_features has 'colour', which is no feature of X: it has"),
+        (["colour"], "categorical_features has 'colour', which is not a feature of X: it has"),
         ([9], "categorical_features has 9"),
         ([True], r"mask of shape \(1,\), but X has 8 features"),
-        (["count"], "X has 'x' in the feature 'word', which is to be a number"),
+        (["count"], "X has 'x' in the feature 'word', which must be a number"),
         (None, "X has 'x' in the feature 'word'"),
     ],
 )
@@ -264,7 +264,7 @@ def test_new_data_have_to_have_the_same_features():
         (FRAME[FRAME.columns[::-1]], "must be in the same order"),
         (FRAME.drop(columns="size"), "seen at fit time, yet now missing"),
         (FRAME.assign(more=1), "unseen at fit time"),
-        (FRAME.assign(size="large"), "'large' in the feature 'size', which is to be a number"),
+        (FRAME.assign(size="large"), "'large' in the feature 'size', which must be a number"),
     ):
         with pytest.raises(ValueError, match=message):
             encoder.transform(X)

@@ -56,7 +56,7 @@ def test_large_labels_of_fit(other):
     assert_array_equal(parameters(model), parameters(by_codes))
     assert model.validation_loss_curve_ == by_codes.validation_loss_curve_
     assert_array_equal(parameters(model.fit(X, y_val)), parameters(by_codes.fit(X, CODES)))
-    with pytest.raises(ValueError, match=rf"y_val has \[{LARGE + 2}\], which y has not"):
+    with pytest.raises(ValueError, match=rf"y_val has \[{LARGE + 2}\], which are not in y"):
         model.fit(X, y, X_val=X, y_val=labels_from(LARGE + 1, other))
     with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same classes"):
         model.fit(X, labels_from(LARGE + 1, other))

@@ -295,7 +295,7 @@ def test_a_block_that_cannot_be_read(n_reads, folder):
     blocks.fails = fails
     with pytest.raises(Broken) as error:
         model.fit(blocks)
-    assert error.value.__notes__ == ["This is about block 3 of X."]
+    assert error.value.__notes__ == ["Raised for block 3 of X."]
     assert not [*folder.glob("sklearn_mlp-*")]
     assert vars(model) == before
 

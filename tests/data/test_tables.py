@@ -127,7 +127,7 @@ def test_features_have_to_be_those_of_the_fit(estimator):
         (X[X.columns[::-1]], "must be in the same order"),
         (X.drop(columns="size"), "seen at fit time, yet now missing"),
         (X.assign(more=1), "unseen at fit time"),
-        (X.assign(size="large"), "X has 'large' in the feature 'size', which is to be a number"),
+        (X.assign(size="large"), "X has 'large' in the feature 'size', which must be a number"),
     ):
         with pytest.raises(ValueError, match=message):
             model.predict(new)
@@ -142,9 +142,10 @@ def test_features_have_to_be_those_of_the_fit(estimator):
 
 BAD = {
     "dates": ({}, X.assign(day=pd.Timestamp("2020-01-01")), Y, {}, "X has dates or times: day is .*skrub"),
+    "duplicate names": ({}, pd.concat([X, X], axis=1), Y, {}, r"X has several columns of the same name: \['size'"),
     "infinity": ({}, X.assign(size=np.inf), Y, {}, "contains infinity in the feature 'size'"),
-    "words as numbers": ({"categorical_features": ["kind"]}, X, Y, {}, "in the feature 'word', which is to be"),
-    "no such feature": ({"categorical_features": ["shape"]}, X, Y, {}, "'shape', which is no feature of X"),
+    "words as numbers": ({"categorical_features": ["kind"]}, X, Y, {}, "in the feature 'word', which must be a number"),
+    "no such feature": ({"categorical_features": ["shape"]}, X, Y, {}, "'shape', which is not a feature of X"),
     "other length": ({}, X.head(9), Y, {}, r"inconsistent numbers of samples: \[9, 200\]"),
     "no y": ({}, X, dict.fromkeys(Y), {}, "requires y to be passed, but the target y is None"),
     "negative weight": ({}, X, Y, {"sample_weight": np.linspace(-1, 1, 200)}, "Negative values in .*sample_weight"),
@@ -160,6 +161,17 @@ BAD = {
 
 
 @both
+@both
+def test_a_lazy_frame_is_refused(estimator):
+    lazy = pl.from_pandas(X).lazy()
+    with pytest.raises(TypeError, match=r"X is a polars\.LazyFrame, which is not in memory\. Pass X\.collect\(\)"):
+        estimator(**SMALL).fit(lazy, Y[estimator])
+    with pytest.raises(TypeError, match=r"X_val is a polars\.LazyFrame.* Pass X_val\.collect\(\)"):
+        estimator(**SMALL).fit(X, Y[estimator], X_val=lazy, y_val=Y[estimator])
+    with pytest.raises(TypeError, match=r"X is a polars\.LazyFrame"):
+        estimator(**SMALL).fit(X, Y[estimator]).predict(lazy)
+
+
 @pytest.mark.parametrize(("params", "table", "y", "more", "message"), BAD.values(), ids=BAD)
 def test_a_fit_that_fails_leaves_the_estimator_as_it_was(estimator, params, table, y, more, message):
     unfitted = estimator(**SMALL | params)

@@ -167,3 +167,11 @@ def test_a_validation_set_of_another_kind_is_refused():
     for y, y_val in ((Y, two), (two, Y)):
         with pytest.raises(ValueError, match="is not of the kind of y"):
             MLPRegressor(standardize_target=True).fit(X, y, X_val=X, y_val=y_val)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", "1e+100"), ("float64", "1e+200")])
+def test_a_target_too_large_to_be_standardised_is_refused(dtype, value):
+    y = np.where(np.arange(len(Y)) == 3, float(value), Y)
+    message = re.escape(f"Input y contains values too large to be standardised in dtype('{dtype}'")
+    with pytest.raises(ValueError, match=rf"{message}.* the largest is {re.escape(value)}\. Divide y by a constant"):
+        MLPRegressor(**SMALL, standardize_target=True, dtype=dtype).fit(X, y)

@@ -880,7 +880,7 @@ def test_features_of_cupy_arrays_are_counted(cupy):
     assert model.n_features_in_ == 6
     with pytest.raises(ValueError, match="X has 5 features, but MLPRegressor is expecting 6 features"):
         model.predict(cupy.asarray(X[:, :5]))
-    with pytest.raises(ValueError, match="loss='poisson' needs y >= 0, got a least value of -"):
+    with pytest.raises(ValueError, match="loss='poisson' needs y >= 0, got a minimum of -"):
         model.set_params(loss="poisson").fit(cupy.asarray(X), cupy.asarray(X[:, 0]))
 
 

@@ -199,7 +199,7 @@ def test_the_log_loss_in_chunks_and_float32():
     assert model.out_activation_ == "logistic"
     assert model.predict(X).dtype == np.float32
     assert model.score(X, RATE) > 0.4
-    with pytest.raises(ValueError, match=r"y_val: loss='log_loss' needs 0 <= y <= 1, got a largest value of 3\.46"):
+    with pytest.raises(ValueError, match=r"y_val: loss='log_loss' needs 0 <= y <= 1, got a maximum of 3\.46"):
         model.fit(X, RATE, X_val=X, y_val=Y)
 
 
@@ -212,10 +212,10 @@ def test_a_search_over_losses():
 @pytest.mark.parametrize(
     ("params", "y", "message"),
     [
-        ({"loss": "gamma"}, Y - Y.min(), r"loss='gamma' needs y > 0, got a least value of 0\.0.*or loss='tweedie'"),
-        ({"loss": "tweedie"}, -Y, r"loss='tweedie' needs y >= 0, got a least value of -"),
-        ({"loss": "log_loss"}, Y, r"needs 0 <= y <= 1, got a largest value of 3\.46\. Divide percentages by 100"),
-        ({"loss": "log_loss"}, Y - 1, r"got a least value of -0\.75 and a largest value of 2\.46\. Divide"),
+        ({"loss": "gamma"}, Y - Y.min(), r"loss='gamma' needs y > 0, got a minimum of 0\.0.*or loss='tweedie'"),
+        ({"loss": "tweedie"}, -Y, r"loss='tweedie' needs y >= 0, got a minimum of -"),
+        ({"loss": "log_loss"}, Y, r"needs 0 <= y <= 1, got a maximum of 3\.46\. Divide percentages by 100"),
+        ({"loss": "log_loss"}, Y - 1, r"got a minimum of -0\.75 and a maximum of 2\.46\. Divide"),
         ({"loss": "quantile", "quantile": (0.5, 0.1)}, Y, r"levels in increasing order, got \(0\.5, 0\.1\)"),
         ({"loss": "quantile", "quantile": (0.5, 1.0)}, Y, r"quantile must be between 0 and 1, got \(0\.5, 1\.0\)"),
         ({"loss": "quantile", "quantile": (0.1, 0.9)}, np.c_[Y, Y], "needs a y of one column; it has 2"),

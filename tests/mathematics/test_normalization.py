@@ -172,7 +172,7 @@ def test_warm_start_goes_on(normalization):
     model.fit(X, Y)
     assert model.loss_curve_[SMALL["max_iter"]] < 0.2 * first
     other = "layer" if normalization == "batch" else None
-    with pytest.raises(ValueError, match=f"has normalization='{normalization}', and is now to have {other!r}"):
+    with pytest.raises(ValueError, match=f"has normalization='{normalization}', but the parameter is now {other!r}"):
         model.set_params(normalization=other).fit(X, Y)
 
 

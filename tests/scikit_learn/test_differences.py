@@ -139,7 +139,7 @@ def test_7_poisson_refuses_negative_targets(mlp):
     y = scale(y)
     reg = mlp.MLPRegressor("poisson", (5,), max_iter=2, random_state=0)
     if mlp is ours:
-        with pytest.raises(ValueError, match=r"loss='poisson' needs y >= 0, got a least value of -1\.6"):
+        with pytest.raises(ValueError, match=r"loss='poisson' needs y >= 0, got a minimum of -1\.6"):
             reg.fit(X, y)
     else:
         with np.errstate(invalid="ignore"):

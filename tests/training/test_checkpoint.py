@@ -210,7 +210,7 @@ OTHER_DATA = {
 
 @pytest.mark.parametrize(("change", "what"), OTHER_DATA.values(), ids=OTHER_DATA)
 def test_other_data_are_refused(change, what, checkpoint):
-    with pytest.raises(ValueError, match=f"is of other data: {what}") as error:
+    with pytest.raises(ValueError, match=f"was written for other data: {what}") as error:
         MLPClassifier(**SMALL).fit(*change(X_DIGITS, Y_DIGITS, np.ones(300)), resume_from=checkpoint)
     assert str(checkpoint) in str(error.value)
 
@@ -227,7 +227,7 @@ def test_other_data_are_refused(change, what, checkpoint):
     ],
 )
 def test_other_parameters_are_refused(params, what, checkpoint):
-    with pytest.raises(ValueError, match=f"is of other parameters: {what}"):
+    with pytest.raises(ValueError, match=f"was written with other parameters: {what}"):
         MLPClassifier(**SMALL | params).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
 
 
@@ -452,7 +452,7 @@ def test_what_makes_no_difference_is_not_refused(checkpoint, capsys):
 
 
 def test_another_estimator_is_refused(checkpoint):
-    with pytest.raises(ValueError, match="is of a MLPClassifier, and this is a MLPRegressor"):
+    with pytest.raises(ValueError, match="was written by a MLPClassifier, and this is a MLPRegressor"):
         MLPRegressor(**SMALL).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
 
 
@@ -461,14 +461,14 @@ def test_a_changed_byte_is_found(where, checkpoint):
     content = bytearray(checkpoint.read_bytes())
     content[where] ^= 1
     checkpoint.write_bytes(content)
-    with pytest.raises(ValueError, match=r"is damaged|does not begin as a checkpoint"):
+    with pytest.raises(ValueError, match=r"is damaged|is not a checkpoint of this version"):
         MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
 
 
 @pytest.mark.parametrize("length", [0, 10, 40, 5000])
 def test_a_torn_file_is_found(length, checkpoint):
     checkpoint.write_bytes(checkpoint.read_bytes()[:length])
-    with pytest.raises(ValueError, match=r"is damaged|does not begin as a checkpoint"):
+    with pytest.raises(ValueError, match=r"is damaged|is not a checkpoint of this version"):
         MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, np.ones(300), resume_from=checkpoint)
 
 
@@ -631,7 +631,7 @@ def test_a_large_array_is_not_made(path):
 def test_what_is_no_checkpoint_is_not_read_to_its_end():
     if not os.path.exists("/dev/zero"):
         pytest.skip("there is no endless file")
-    with pytest.raises(ValueError, match="does not begin as a checkpoint"):
+    with pytest.raises(ValueError, match="is not a checkpoint of this version"):
         MLPClassifier(**SMALL).fit(X_DIGITS, Y_DIGITS, resume_from="/dev/zero")
 
 

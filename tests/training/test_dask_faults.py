@@ -151,7 +151,7 @@ def test_tasks_that_are_lost_within_a_round_are_made_again(client, expected):
 def test_lost_data_say_what_to_do(client):
     x, y = DASK_X.persist(), DASK_Y.persist()
     clf = classifier().set_callbacks(at_epoch(2, lambda: cancel_all(client)))
-    with pytest.raises(RuntimeError, match=r"after 6 rounds.*persist, scatter.*make them again.*resume_from"):
+    with pytest.raises(RuntimeError, match=r"after 6 rounds.*persist, scatter.*create them again.*resume_from"):
         clf.fit(x, y)
     assert not hasattr(clf, "coefs_")
     del x, y
@@ -167,7 +167,7 @@ def test_a_restart(persists):
         clf = classifier().set_callbacks(at_epoch(2, client.restart))
         x, y = (DASK_X.persist(), DASK_Y.persist()) if persists else (DASK_X, DASK_Y)
         if persists:
-            with pytest.raises(RuntimeError, match="make them again"):
+            with pytest.raises(RuntimeError, match="create them again"):
                 clf.fit(x, y)
         else:
             assert_same(clf.fit(x, y), expected.coefs_)

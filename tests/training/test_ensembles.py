@@ -259,7 +259,7 @@ def test_weights_of_a_validation_set():
 
 
 def test_a_class_that_only_the_validation_set_has():
-    with pytest.raises(ValueError, match=r"y_val has \[9\], which y has not"):
+    with pytest.raises(ValueError, match=r"y_val has \[9\], which are not in y"):
         TabularMLPClassifier(**SMALL).fit(X, LABELS, X_val=X, y_val=LABELS // 2 * 9)
 
 

@@ -170,7 +170,7 @@ def test_warm_start_appends():
         ({"y_val": Y_VAL}, "y_val and sample_weight_val are for a validation set: pass its X_val, too"),
         ({"X_val": X_VAL[:, :5], "y_val": Y_VAL}, "X has 5 features, but MLPClassifier is expecting 64"),
         ({"X_val": X_VAL, "y_val": Y_VAL[:7]}, r"inconsistent numbers of samples: \[400, 7\]"),
-        ({"X_val": X_VAL, "y_val": Y_VAL + 5}, r"y_val has \[10, 11, 12, 13, 14\], which y has not"),
+        ({"X_val": X_VAL, "y_val": Y_VAL + 5}, r"y_val has \[10, 11, 12, 13, 14\], which are not in y"),
         (
             {"X_val": X_VAL, "y_val": np.eye(10, dtype=int)[Y_VAL]},
             r"y_val of shape \(400, 10\) is not of the kind of y",

@@ -4,7 +4,8 @@ The methods do the same as their namesakes in `cpu.py`, which are the reference.
 is imported when a model first uses a GPU.
 
 A step should not wait for the device and should launch few kernels: each launch costs Python some microseconds, which
-dominate in small networks. So each kernel does as much as possible with an array, and losses are summed on the device.
+dominate in small networks. Therefore each kernel does as much as possible with an array, and losses are summed on the
+device.
 """
 
 import os
@@ -23,11 +24,11 @@ from sklearn_mlp.devices.protocol import DeviceError
 
 Array = Any
 
-# `release` leaves less than this to CuPy's pools: the next fit would allocate it again, and each allocation by the
+# `release` keeps less than this in CuPy's pools: the next fit would allocate it again, and each allocation by the
 # driver waits for the device.
 RELEASED_BYTES = 2**28
 
-# The process that has found a device; in its forks, where CUDA does not work, this is still the number of the parent.
+# The ID of the process that has found a device; in a forked process, where CUDA does not work, that of the parent.
 _users: set[int] = set()
 
 
@@ -35,7 +36,7 @@ def _call_loss(
     kernel: Any, arrays: tuple[Any, ...], weight: Array, scale: float, share: float, Z: Array, loss: Array
 ) -> None:
     weighted = weight is not None
-    # Unweighted, Z stands for the weights, which are not read.
+    # Without weights, Z is a placeholder that is not read.
     weight = weight if weighted else Z
     kernel(*arrays, weight, weighted, scale, share, Z.size, Z.shape[1], Z, loss, size=min(Z.size, kernels.WORKERS))
 
@@ -53,13 +54,13 @@ def _weighted_moments(Z: Array, weight: Array, *out: Array, axis: int) -> None:
 
 
 def _n_tiles(n_rows: int, n_columns: int) -> int:
-    """The number of tiles that `_reduce_rows` makes of the rows, by their shape alone.
+    """The number of tiles into which `_reduce_rows` splits the rows, a function of their shape.
 
-    CuPy reduces 32 columns in a block of 512 threads, in which each thread reads n_rows / 16 numbers one after the
-    other: 256 columns keep 8 of the 132 multiprocessors of an H100 busy. At the latency of its caches, 0.2 µs, that is
-    3 µs for 256 rows, about what a second launch takes the device, besides 10 µs of Python; and 50 µs for 4,096 rows,
-    which is 5 × the time of the layer's product. So there are tiles from 128 numbers a thread on: of 64 rows or more, 4
-    numbers a thread, and no more than make 512 blocks. (The times are arithmetic, not measurements.)
+    CuPy reduces 32 columns in a block of 512 threads, each of which reads n_rows / 16 numbers in sequence: 256 columns
+    occupy 8 of the 132 multiprocessors of an H100. At the latency of its caches, 0.2 µs, that is 3 µs for 256 rows,
+    about the device time of a second launch, which also takes 10 µs of Python; and 50 µs for 4,096 rows, 5 × the time
+    of the layer's product. Therefore the rows are split from 128 numbers a thread on, into tiles of at least 64 rows (4
+    numbers a thread) that fill at most 512 blocks. (The times are arithmetic, not measurements.)
     """
     if n_rows * min(n_columns, 32) < 128 * 512:
         return 1
@@ -71,8 +72,8 @@ def _reduce_rows(
 ) -> None:
     """Reduce `arrays`, the first of shape (n_rows, n_columns), over their rows to `out`, each of shape (n_columns,).
 
-    It is `reduce(*arrays, *out, axis=0)` where that keeps the device busy. Otherwise `reduce` makes tiles of rows that
-    are `n_tiles` apart, all in one launch, the rows left over are a tile more, and `merge` reduces the results.
+    With a single tile, this is `reduce(*arrays, *out, axis=0)`. Otherwise `reduce` reduces all tiles, each of rows that
+    are `n_tiles` apart, in one launch, and the remaining rows as a further tile; `merge` reduces the results.
     """
     n_rows, n_columns = arrays[0].shape
     n_tiles = _n_tiles(n_rows, n_columns)
@@ -140,7 +141,7 @@ class CUDA:
         if isinstance(array, np.ndarray) and array.nbytes > rows.CHUNK_BYTES:
             return rows.copy(array, array.dtype.newbyteorder("="))
         if not isinstance(array, np.ndarray | cupy.ndarray) and hasattr(array, "__dlpack_device__"):
-            # Not the CUDA array interface, for which PyTorch and others do not wait for their streams.
+            # With the CUDA array interface, PyTorch and others would not synchronise their streams.
             array = cupy.from_dlpack(array)
         return cupy.asarray(array, order="C")  # copies from other devices
 
@@ -195,7 +196,7 @@ class CUDA:
     def column_sums(A: Array, out: Array) -> None:
         _reduce_rows(_sums, (A,), (out,))
 
-    # -- activations, losses: those that are a single kernel are added below the class --------------------------------
+    # -- activations and losses; those with a single kernel are added below the class ----------------------------------
 
     @classmethod
     def identity_backward(cls, A: Array, dA: Array, db: Array) -> None:
@@ -334,7 +335,7 @@ class CUDA:
 
 
 def _csr_on_device(X: Any) -> Any:
-    """A matrix of CuPy in the format CSR and on the current device."""
+    """A CuPy matrix in CSR format on the current device."""
     with X.data.device:
         X = X.tocsr()
     if X.data.device.id == cupy.cuda.runtime.getDevice():
@@ -390,7 +391,7 @@ for _method, _kernels in (
 
 
 def find_device(index: int | None) -> CUDA:
-    """The GPU of that number; None is CUDA's current device.
+    """The GPU with the number `index`; None is CUDA's current device.
 
     Raises
     ------
@@ -399,7 +400,7 @@ def find_device(index: int | None) -> CUDA:
     RuntimeError
         If there is no driver, or no device.
     ValueError
-        If there are devices, but none of that number.
+        If there are devices, but none with that number.
     """
     runtime = cupy.cuda.runtime
     if _users and os.getpid() not in _users:
@@ -456,9 +457,9 @@ def _device(index: int) -> CUDA:
 
 @cache
 def _fault(device: CUDA) -> str | None:
-    """What fails in a product and a kernel, and the remedy: CuPy loads libraries and the compiler when it needs them.
+    """The error of a product or a kernel, with its remedy: CuPy only loads libraries and the compiler when needed.
 
-    Errors of CUDA are raised, and thus not cached: a device that another process uses may be free at the next call.
+    CUDA's errors are raised, and thus not cached: a device that another process uses may be free at the next call.
     """
     with device.active():
         try:
@@ -469,7 +470,7 @@ def _fault(device: CUDA) -> str | None:
         except (MemoryError, cupy.cuda.runtime.CUDARuntimeError):
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno is not None:  # of a file; of a library it is None
+            if isinstance(error, OSError) and error.errno is not None:  # for a file; for a library, errno is None
                 return f"{error}. Set the environment variable CUPY_CACHE_DIR to a folder that can be written to"
             return (
                 f"{type(error).__name__}: {error}. `pip install 'sklearn_mlp[cuda"

@@ -1,6 +1,6 @@
-"""The kernels of the GPU, each compiled by CuPy when it is first called with arrays of a precision.
+"""The kernels of the GPU, compiled by CuPy at the first call with arrays of a precision.
 
-T is the precision of the network. `Z` and `loss` and the like, among the outputs, are read before they are written.
+T is the precision of the network. Outputs such as `Z` and `loss` are read before they are written.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ import cupy
 
 from sklearn_mlp.devices.cpu import LEAK, NORM_EPSILON, SELU_ALPHA, SELU_SCALE
 
-# Threads of a kernel that adds to an accumulator: each has its own element of it, so that the sum is deterministic.
-# Enough to keep the memory of a large GPU busy, and 1 MB to add up once an epoch.
+# Number of threads of a kernel that adds to an accumulator: each has its own element, so that the sum is deterministic.
+# They are enough to saturate the memory of a large GPU; the accumulator is 1 MB, which is summed once an epoch.
 WORKERS = 2**17
 
 # The kernels of activations and losses, which `CUDA` has as methods of the same names.
@@ -46,7 +46,7 @@ elu = _activation("elu", "z < T(0) ? expm1(z) : z")
 selu = _activation("selu", f"T({SELU_SCALE}) * (z < T(0) ? T({SELU_ALPHA}) * expm1(z) : z)")
 softplus = _activation("softplus", "(z < T(0) ? T(0) : z) + log1p(exp(-abs(z)))")
 exp = _activation("exp", "exp(z)")
-ACTIVATIONS["expit"] = logistic  # on a GPU, both have all digits
+ACTIVATIONS["expit"] = logistic  # on a GPU, both have full relative precision
 logistic_backward = _activation_backward("logistic", "dA * (A * (T(1) - A))")
 tanh_backward = _activation_backward("tanh", "dA * (T(1) - A * A)")
 relu_backward = _activation_backward("relu", "A > T(0) ? dA : T(0)")
@@ -101,7 +101,7 @@ dropout = cupy.ElementwiseKernel(
 # -- normalisation -----------------------------------------------------------------------------------------------------
 
 # Weighted mean and variance in one pass, by merging those of parts (Chan, Golub and LeVeque, 1983): single numbers, of
-# variance 0, or what the kernel left of tiles of rows.
+# variance 0, or tiles of rows that the kernel has reduced.
 moments = cupy.ReductionKernel(
     "T part_mean, T part_variance, T part_weight",
     "T mean, T variance, T weight",
@@ -118,7 +118,7 @@ moments = cupy.ReductionKernel(
         __device__ Moments(T weight, T mean, T squares) : weight(weight), mean(mean), squares(squares) {}
     };
     __device__ Moments operator+(const Moments& a, const Moments& b) {
-        if (b.weight == T(0)) return a;  // and the variance of b is NaN
+        if (b.weight == T(0)) return a;  // the variance of b is NaN
         if (a.weight == T(0)) return b;
         const T weight = a.weight + b.weight;
         const T d = b.mean - a.mean, share = b.weight / weight;
@@ -174,7 +174,7 @@ layer_norm_backward = cupy.ElementwiseKernel(
 # -- the denominator of the softmax ------------------------------------------------------------------------------------
 
 # log(sum(exp(z))) of each row in one pass: the largest z so far, and the sum so far relative to it (Milakov and
-# Gimelshein, "Online normalizer calculation for softmax", 2018). In double, so that differences to it keep all digits.
+# Gimelshein, "Online normalizer calculation for softmax", 2018). In double precision, for accurate differences from it.
 log_sum_exp = cupy.ReductionKernel(
     "T Z, T b",
     "float64 log_sum",
@@ -207,7 +207,7 @@ softmax = cupy.ElementwiseKernel("T b, float64 log_sum", "T Z", "Z = exp(T(doubl
 _PREAMBLE = """
 #define EVERY(j, n) ptrdiff_t j = i; j < n; j += _ind.size()
 
-// A negative log-likelihood, kept from 0 and from infinity as if the probability were between eps and 1 - eps.
+// A negative log-likelihood, clipped as if the probability were clipped to [eps, 1 - eps].
 __device__ double limit(double L) {
     const double eps = sizeof(T) == 4 ? 1.1920928955078125e-07 : 2.220446049250313e-16;
     const double most = sizeof(T) == 4 ? 15.942385152878742 : 36.04365338911715;
@@ -454,7 +454,7 @@ encode = cupy.ElementwiseKernel(
     "mlp_encode",
     reduce_dims=False,
 )
-# Of each sparse row, 32 workers take every 32nd entry.
+# Each sparse row has 32 workers, each of which takes every 32nd entry.
 spread = cupy.ElementwiseKernel(
     "raw T data, raw I indices, raw I indptr, raw R rows, int64 n_features",
     "raw T out",

@@ -17,8 +17,8 @@ from sklearn_mlp.devices.rows import gather
 
 Array = Any
 
-# X is copied to the device if it takes at most this share of the free memory there: the network and its batches, and
-# other processes, need some, too.
+# X is copied to the device if it takes at most this share of the free memory there: the network, its batches and other
+# processes also need memory.
 X_SHARE = 0.5
 # Otherwise it is streamed in chunks of about this many bytes, two of which are on the device at a time.
 CHUNK_BYTES = 2**26
@@ -44,11 +44,11 @@ def prepare_rows(X: Any, dtype: npt.DTypeLike) -> Any:
 
 
 def _leaves_room(n_bytes: int) -> bool:
-    """Whether an array of so many bytes takes at most `X_SHARE` of the free memory of the device."""
+    """Whether an array of `n_bytes` takes at most `X_SHARE` of the free memory of the device."""
     pool = cupy.get_default_memory_pool()
     if cupy.cuda.get_allocator() == pool.malloc:
         return n_bytes <= X_SHARE * (cupy.cuda.Device().mem_info[0] + pool.free_bytes())
-    # Another allocator, such as RMM's, has taken memory from the driver, and does not say how much of that is free.
+    # Another allocator, such as RMM's, holds memory of the driver, and does not tell how much of it is free.
     try:
         cupy.empty(int(n_bytes / X_SHARE), np.uint8)
     except MemoryError:
@@ -66,7 +66,7 @@ def reader(X: Any, dtype: npt.DTypeLike) -> Any:
 
 
 def _encoded_rows(X: EncodedTable, dtype: npt.DTypeLike) -> EncodedRows:
-    """A reader of the batches of a table, each of which is encoded as a whole, for one large product."""
+    """A reader of the batches of a table; each batch is encoded as a dense matrix, for one large product."""
     e = X.encoding
     columns = cupy.asarray(e.kind), cupy.asarray(e.source), cupy.asarray(e.offset, dtype), cupy.asarray(e.width, dtype)
 
@@ -91,7 +91,8 @@ def _stored_dtype(dtype: npt.DTypeLike, training: npt.DTypeLike) -> np.dtype[Any
 def copy(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> Array:
     """`array` on the device, cast and copied chunk by chunk.
 
-    As a whole, it would be on the host twice more: cast, and in memory that CuPy pins, rounded up to a power of two.
+    A single copy would need two temporaries on the host: the cast array, and CuPy's pinned memory, whose size is
+    rounded up to a power of two.
     """
     copied = cupy.empty(array.shape, dtype)
     n_rows = max(1, CHUNK_BYTES * len(array) // max(1, copied.nbytes))
@@ -139,7 +140,7 @@ class DenseRows:
 
 
 class SparseRows:
-    """Rows of a CSR matrix on the device; each batch is made dense.
+    """Rows of a CSR matrix on the device; each batch is converted to a dense array.
 
     The gradient dW = Xᵀ dZ and the optimizer's pass over it are dense anyway, and of the same order of size as the
     batch. The products of cuSPARSE would need each batch as a separate matrix, for which CuPy waits for the device, and
@@ -194,7 +195,7 @@ class _Slot:
         self.on_device = cupy.empty(shape, dtype)
         self.sent = cupy.cuda.Event(disable_timing=True)
         self.used = cupy.cuda.Event(disable_timing=True)
-        self.used.record()  # the memory may have belonged to another array, with kernels on it still to run
+        self.used.record()  # pending kernels may still use the memory, for another array
 
 
 class StreamedRows:
