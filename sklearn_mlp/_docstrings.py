@@ -248,8 +248,8 @@ feature_names_in_ : ndarray of shape (`n_features_in_`,)
     "notes": """\
 Initial weights and biases are uniform in ``±sqrt(6 / (fan_in + fan_out))``, or ``±sqrt(2 / (fan_in + fan_out))`` for
 activation='logistic' [Glorot]_, as in scikit-learn. Hidden layers with an activation that scikit-learn does not have
-use ``±sqrt(6 / fan_in)`` [He]_, and 'selu' uses ``±sqrt(3 / fan_in)`` [SELU]_. With `normalization`, the biases of the
-hidden layers start at 0 and their scales at 1.
+use ``±sqrt(6 / fan_in)`` [He]_, and 'selu' uses ``±sqrt(3 / fan_in)`` [SELU]_. With `normalization`, the biases of
+the hidden layers start at 0 and their scales at 1.
 
 X of shape (n_samples, n_features) can be dense or sparse (CSR; CSC is converted), in memory or memory-mapped. It is
 read one mini-batch at a time and never modified. With a CUDA device, X and y can be CuPy arrays or other arrays in GPU
@@ -407,7 +407,8 @@ sample_weight_val : array-like of shape (n_val_samples,), default=None
 There are no checkpoints. An interrupt, a :class:`~sklearn_mlp.callbacks.TimeLimit` or another callback that requests to
 stop ends training after the current epochs; the model consists of the networks trained so far. A fit takes seconds to
 minutes; for days of training, encode the table by :class:`~sklearn_mlp.encoders.TabularEncoder` and train an
-:class:`~sklearn_mlp.MLPClassifier` or :class:`~sklearn_mlp.MLPRegressor` with a :class:`~sklearn_mlp.callbacks.Checkpoint`.
+:class:`~sklearn_mlp.MLPClassifier` or :class:`~sklearn_mlp.MLPRegressor` with a
+:class:`~sklearn_mlp.callbacks.Checkpoint`.
 
 If all rows fit in one mini-batch, equal rows are merged into one with their total weight, so that a weight is
 equivalent to a repetition.
