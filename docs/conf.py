@@ -103,10 +103,12 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_mlp"
+html_logo = html_favicon = "figures/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
+    "logo": {"text": "sklearn_mlp"},
     "show_nav_level": 1,
     "navigation_with_keys": False,
     "show_toc_level": 2,
