@@ -71,7 +71,7 @@ def state(model):
 
 @contextlib.contextmanager
 def heard():
-    """The warnings within, but for those about too few iterations."""
+    """The warnings within, except those about too few iterations."""
     messages = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -553,7 +553,7 @@ def _(package):
                 search.fit(X, np.random.default_rng(0).permutation(Y))
             except KeyboardInterrupt:
                 return []
-        return ["**a search that goes on, and scores the fit**"]
+        return ["**a search that continues, and scores the fit**"]
 
     return "ends the search" if (said := on_alarm(outcomes)).startswith("a warning") else said
 
@@ -723,7 +723,7 @@ def _(package):
             n_epochs = at_least.n_iter_
             whole = package.Classifier(**params | {"max_iter": n_epochs}).fit(X, Y)
         same = all(np.array_equal(*pair) for pair in zip(whole.coefs_, at_least.coefs_, strict=True))
-        return f"goes on from the last checkpoint, with {'the same bits' if same else '**other bits**'}"
+        return f"continues from the last checkpoint, {'bit-identically' if same else '**not bit-identically**'}"
 
 
 @row(FILES, "a full disk, while training")
@@ -847,7 +847,7 @@ Written by `python tests/reliability.py`, which does each of these things to our
 scikit-learn {version}; the tests do them again. **In bold** is what should not be: an answer that is wrong without a
 word, a model that is half changed.
 
-What holds throughout: an error in `fit` or `partial_fit` leaves the estimator as it was, fitted or not; a prediction is
+What holds throughout: an error in `fit` or `partial_fit` leaves the estimator unchanged, fitted or not; a prediction is
 finite or an error; what trains can be interrupted. Besides these, `make test` fits with 200 random combinations of
 parameters, values and data, allowed and not, and `make test-slow` with 5,000: each ends in a model of finite weights,
 or in a ValueError or TypeError that names the parameter and leaves no trace.
