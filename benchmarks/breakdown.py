@@ -1,8 +1,8 @@
-"""Where the time of a training step goes: the kernels of the device and the gathering of rows, by a timer around each.
+"""Time of the parts of a training step: the device's kernels and the gathering of rows, with a timer around each.
 
-Tried, and slower; a step of (512, 512), of three layers of 256 and of (100,), on two cores: the update of each layer
-right after its gradient, while that is in the cache, 6, 3 and 1 %; the rows of the next batch gathered in a thread
-while this one computes, 7, 3 and 6 %, as the thread takes a core from the products.
+Two alternatives were slower, for (512, 512), three layers of 256 and (100,) on two cores: updating each layer right
+after its gradient, while that is in the cache, by 6, 3 and 1 %; gathering the rows of the next batch in a thread during
+a step, by 7, 3 and 6 %, as the thread takes a core from the products.
 
 The timers themselves take about 0.1 µs for each call, and the whole includes the validation of X. Run with
 `python benchmarks/breakdown.py`.

@@ -1,12 +1,12 @@
-"""What the rounds of `sklearn_mlp.dask` cost and give on this machine: `python benchmarks/dask_rounds.py`.
+"""Overhead, throughput and accuracy of the rounds of `sklearn_mlp.dask`: `python benchmarks/dask_rounds.py`.
 
-Each figure next to its target, on clusters of one and two workers with a thread
-each, which are processes of this machine; all cores should be idle. The data are the 327,346 flights that left New York
-in 2013 and arrived: whether by more than a quarter of an hour late, from the schedule alone. 280,000 rows at random are
-trained on, as 531 columns of float32; a worker reads its rows from a file. The network has (128, 64) hidden units,
+Each figure is printed next to its target, on clusters of one and two workers with one thread each, which are processes
+of this machine; all cores should be idle. The data are the 327,346 flights that left New York in 2013 and arrived; the
+target is whether one is more than a quarter of an hour late, predicted from the schedule. 280,000 random rows are the
+training set, as 531 columns of float32; a worker reads its rows from a file. The network has (128, 64) hidden units,
 76,417 parameters, and batches of 512 rows.
 
-All of it takes about eight minutes on two cores. Some of it: `python benchmarks/dask_rounds.py overhead kill`.
+All parts take about eight minutes on two cores. For some of them: `python benchmarks/dask_rounds.py overhead kill`.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def load_rows(path, rows):
 
 
 class AfterEpochs:
-    """A callback that keeps when each epoch, or iteration of L-BFGS, ended, and calls a function with its number."""
+    """A callback that records the end of each epoch, or iteration of L-BFGS, and calls a function with its number."""
 
     def __init__(self, function=lambda n_epochs: None):
         self.function = function
@@ -148,7 +148,7 @@ def epoch_of_one_process(paths, rows, parameters):
 
 
 def overhead(flights):
-    """The share of an epoch that is not steps."""
+    """The share of an epoch that is not spent on steps."""
     spawn = multiprocessing.get_context("spawn")
     with on_cluster(2) as cluster, Client(cluster) as client, ProcessPoolExecutor(2, mp_context=spawn) as pool:
         for hidden, n_rows in ((128, 64), N_TRAIN), ((512, 256), 100_000):
@@ -207,7 +207,7 @@ def throughput(flights):
 
 
 def count_bytes():
-    """Have this process add up what it sends."""
+    """Count the bytes that this process sends."""
     write = TCP.write
     TCP.n_sent = 0
 
@@ -224,7 +224,7 @@ def bytes_sent():
 
 
 def traffic(flights):
-    """What a round sends, as the difference of two fits with different numbers of rounds."""
+    """The bytes that a round sends, from the difference of two fits with different numbers of rounds."""
     count_bytes()
     for n_workers, direct in ((2, False), (2, True), (4, False)):
         with on_cluster(n_workers) as cluster, Client(cluster, direct_to_workers=direct) as client:
@@ -243,7 +243,7 @@ def traffic(flights):
 
 
 def accuracy(flights):
-    """The log loss of rows that were held out, after four epochs."""
+    """The log-loss of held-out rows after four epochs."""
     start = time.perf_counter()
     losses = []
     for seed in SEEDS:

@@ -1,10 +1,10 @@
 """Time of a whole fit as users write it: ours, scikit-learn's, skorch's and Keras's, on images of digits.
 
-Each fit is of a new model, as in a search, and includes compilation. Adam, one hidden layer of 100,
-batches of 200, float32, no early stopping. Keras uses its JAX backend. The runs are interleaved, and the minima are
-compared, of whole fits and of the epochs after the first. The test accuracies show that all do the same work.
+Each fit is of a new model, as in a search, and includes compilation. Adam, one hidden layer of 100, batches of 200,
+float32, no early stopping. Keras uses its JAX backend. The runs are interleaved; the minima of whole fits and of the
+epochs after the first are compared. The test accuracies show that all do the same work.
 
-Run with `python benchmarks/fits.py`. skorch and Keras are left out where they are not installed.
+Run with `python benchmarks/fits.py`. skorch and Keras are skipped if they are not installed.
 """
 
 import importlib.util

@@ -1,12 +1,12 @@
 """Time of a training step on an NVIDIA GPU: ours, the bare cuBLAS products, PyTorch's and JAX's.
 
 Adam in float32; all in one process, interleaved, and the minima of several runs are compared, as in `training.py`.
-PyTorch is timed eagerly, compiled, and as a captured CUDA graph. It and JAX are skipped where they are not installed
-with CUDA. All round products in the same way: float32 without TF32, which JAX would use by default, or with
-`CUPY_TF32=1` on tensor cores, all of them.
+PyTorch is timed eagerly, compiled, and as a captured CUDA graph. PyTorch and JAX are skipped if they are not installed
+with CUDA. All use the same precision of products: float32 without TF32, which JAX would use by default, or, with
+`CUPY_TF32=1`, TF32 on tensor cores.
 
-Run with `python benchmarks/gpu.py`. It takes about ten minutes: each workload has its share of them, and the runs that
-do not fit in it are left out. The CPU, which may be slow, is timed once for each; `--no-cpu` leaves it out.
+Run with `python benchmarks/gpu.py`. It takes about ten minutes, divided among the workloads; runs that would exceed a
+workload's share are skipped. The CPU, which may be slow, is timed once per workload; `--no-cpu` skips it.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from sklearn_mlp.devices import resolve_device
 
 TF32 = os.environ.get("CUPY_TF32") == "1"
 SECONDS = 600
-# All batches are whole: others would have to be compiled by themselves.
+# All batches are full: others would be compiled separately.
 WORKLOADS = [
     Workload(20_000, 20, (100,), 3, 200, 5),
     Workload(20_000, 784, (100,), 10, 200, 5),
@@ -102,7 +102,7 @@ def has_jax():
 
 
 def prepare_peers(X, y, network, with_torch, with_jax):
-    """{name: its `run`} of those that are there."""
+    """{name: its `run`} of the available peers."""
     prepare = {"products": lambda: prepare_products(X, *network, xp=cupy, wait=cupy.cuda.Device().synchronize)}
     if with_torch:
         for name, compiled in (("PyTorch", False), ("PyTorch, compiled", True)):

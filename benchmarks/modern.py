@@ -1,4 +1,4 @@
-"""What dropout, normalisation and the newer solvers add to a training step, ours and PyTorch's.
+"""Cost of dropout, normalisation and the newer solvers in a training step, ours and PyTorch's.
 
 The network of the tabular workload; measured as in `benchmarks/training.py`. PyTorch is skipped where it is not
 installed. Its Muon orthogonalises the momentum in bfloat16, which NumPy does not have; here it uses float32, as ours

@@ -65,7 +65,7 @@ print(peak - before)
 
 
 class Clock:
-    """A callback that notes when epochs end."""
+    """A callback that records the ends of epochs."""
 
     def setup(self, estimator, context):
         self.ends = []

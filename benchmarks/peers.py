@@ -1,14 +1,13 @@
-"""Other libraries' training of the same network, at their best: functions that train a number of epochs.
+"""Training of the same network with other libraries, each in its fastest configuration.
 
-Each `prepare_*` returns a function `run(n_epochs) -> seconds`, with data placed and code compiled beforehand. What was
-tried for each, and what is used:
+Each `prepare_*` returns a function `run(n_epochs) -> seconds`, with data placed and code compiled beforehand:
 
 - PyTorch: eager, its fused Adam and AdamW, zero_grad(set_to_none=True), the rows of a batch by index_select from a
   permutation, the loss added up without reading it. One thread and two are both timed, and the faster is taken. Its
   Muon multiplies in the precision of the weights: in bfloat16, few CPUs are fast. On a GPU also by torch.compile, in
   the mode that launches CUDA graphs.
 - JAX: a whole epoch as one jitted lax.scan over the batches, Adam written out in the scan, the state's buffers donated.
-- The products alone: X W, Xᵀ dZ and dZ Wᵀ of each layer by ndarray.dot into buffers, nothing else.
+- Only the products: X W, Xᵀ dZ and dZ Wᵀ of each layer by ndarray.dot into buffers.
 
 None of the three has an L2 penalty, stops early or records anything but the loss, which favours them.
 """
@@ -148,7 +147,7 @@ def prepare_jax(X, y, hidden, n_outputs, batch_size, loss):
 
 
 def prepare_products(X, hidden, n_outputs, batch_size, xp=np, wait=lambda: None):
-    """`xp` is NumPy or CuPy; `wait` returns when the device has done all that it was given."""
+    """`xp` is NumPy or CuPy; `wait` synchronises with the device."""
     rng = np.random.default_rng(0)
     sizes = [X.shape[1], *hidden, n_outputs]
     A = [xp.asarray(rng.standard_normal((batch_size, size)).astype(X.dtype)) for size in sizes]

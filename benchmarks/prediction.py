@@ -1,9 +1,8 @@
 """Time of predicting for many rows: ours, scikit-learn's, PyTorch's, JAX's, and that of the bare matrix products.
 
 predict_proba of 1,000,000×50 float32 through (256, 256) for two classes, in one process, interleaved, with equal
-weights.
-PyTorch (inference_mode) and JAX (one jitted function, compiled beforehand) predict in chunks of 10,000 rows, which was
-the fastest for both of 1,000, 10,000, 100,000 and all rows; both return all probabilities in one array, as we do.
+weights. PyTorch (inference_mode) and JAX (one jitted function, compiled beforehand) predict in chunks of 10,000 rows,
+the fastest of 1,000, 10,000, 100,000 and all rows for both; both return all probabilities in one array, as we do.
 
 Run with `make bench`, or `python benchmarks/prediction.py`.
 """

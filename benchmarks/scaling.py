@@ -15,7 +15,7 @@ from math import log
 from pathlib import Path
 
 BASE = {"rows": 10_000, "features": 100, "hidden units": 128, "classes": 10}
-# What varies: its values, and others than those of `BASE` for the rest.
+# The quantity that varies: its values, and the others where they differ from `BASE`.
 SWEEPS = {
     "rows": ([10**3, 10**4, 10**5, 10**6, 10**7], {"features": 20, "hidden units": 32}),
     "features": ([10, 30, 100, 300, 1000, 3000, 10_000], {}),

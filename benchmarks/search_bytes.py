@@ -1,7 +1,7 @@
-"""What a search sends to Dask's workers and, where it is installed, to Ray's: `python benchmarks/search_bytes.py`.
+"""Bytes that a search sends to the workers of Dask and, if installed, of Ray: `python benchmarks/search_bytes.py`.
 
-A grid of 8 candidates in 5 folds on an X of 50 MB. Of Dask, all that the client and the scheduler send is counted,
-which are one process here; of Ray, what the client serialises. The figures are those of docs/guide/searches.md.
+A grid of 8 candidates in 5 folds on an X of 50 MB. For Dask, the bytes sent by client and scheduler are counted, which
+are one process here; for Ray, those that the client serialises. The figures are those of docs/guide/searches.md.
 """
 
 import importlib.util

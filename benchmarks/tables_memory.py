@@ -1,7 +1,7 @@
 """Peak memory of fitting TabularMLPRegressor to many rows, as a multiple of the memory of X.
 
 A new process fits one network for one epoch: the peak of resident memory during the fit, minus the memory before it,
-which X and y are part of. Linux only. Run with `python benchmarks/tables_memory.py`, or with another number of rows.
+which includes X and y. Linux only. Run with `python benchmarks/tables_memory.py`, or with another number of rows.
 """
 
 import argparse

@@ -73,7 +73,7 @@ class ParquetBlocks:
         the files differ in the columns to be read. When a block is read, if there are nulls in `target` or
         `sample_weight`.
     RuntimeError
-        When a block is read, if its file is no longer as it was at construction.
+        When a block is read, if its file has changed since construction.
     IndexError
         If there is no block i; negative indices count from the end.
 
@@ -239,7 +239,7 @@ class ParquetBlocks:
         return fragment
 
     def _read(self, row_group):
-        """The table of a row group, if the file is as it was at construction."""
+        """The table of a row group, if the file has not changed since construction."""
         info = self._filesystem.get_file_info(row_group.path)
         if info.is_file and info.size != row_group.size:
             raise _has_changed(row_group, f"It had {row_group.size} bytes and has {info.size}.")

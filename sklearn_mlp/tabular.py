@@ -199,7 +199,7 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
     --------
     TabularMLPRegressor : The same for real-valued targets.
     MLPClassifier : A single network on numbers of unit scale.
-    sklearn_mlp.encoders.TabularEncoder : The encoding alone.
+    sklearn_mlp.encoders.TabularEncoder : Only the encoding.
 
     Notes
     -----
@@ -375,7 +375,7 @@ class TabularMLPRegressor(RegressorMixin, _TabularMLP):
     --------
     TabularMLPClassifier : The same for class labels.
     MLPRegressor : A single network on numbers of unit scale.
-    sklearn_mlp.encoders.TabularEncoder : The encoding alone.
+    sklearn_mlp.encoders.TabularEncoder : Only the encoding.
 
     Notes
     -----

@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_blas_thread():
-    """Two BLAS threads that wait for each other take 60 times as long where another process is busy."""
+    """Limit BLAS to one thread: two that wait for each other are 60 × slower next to another busy process."""
     with threadpool_limits(1, user_api="blas"):
         yield
 

@@ -1,4 +1,4 @@
-"""Whether two fitted estimators are the same to the bit."""
+"""Whether two fitted estimators are bit-identical."""
 
 import numpy as np
 from numpy.testing import assert_array_equal

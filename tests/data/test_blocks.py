@@ -100,7 +100,7 @@ def ends_within_a_minute():
 
 
 def readers():
-    """The threads that read blocks, after those that have nothing to do have ended."""
+    """The threads that read blocks, after idle ones have ended."""
     threads = [thread for thread in threading.enumerate() if "reader of blocks" in thread.name]
     for thread in threads:
         thread.join(5)

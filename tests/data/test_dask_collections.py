@@ -85,7 +85,7 @@ def test_a_class_in_one_partition_only_and_sorted_rows():
 
 def test_more_shards_than_workers_and_than_partitions():
     assert classifier(n_shards=3).fit(DASK_X, DASK_Y).n_shards_ == 3
-    with pytest.warns(UserWarning, match=r"n_shards=7, but X has 3 partitions with rows.*there are 3 shards"):
+    with pytest.warns(UserWarning, match=r"n_shards=7, but X has 3 partitions with rows.*3 shards are used"):
         clf = classifier(n_shards=7).fit(DASK_X, DASK_Y)
     assert clf.n_shards_ == 3
     assert_same(clf, classifier(n_shards=3).fit(DASK_X, DASK_Y))

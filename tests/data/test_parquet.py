@@ -513,7 +513,7 @@ def test_files_that_have_changed(path, tmp_path):
     size = os.path.getsize(path)
     blocks[2]
     IRIS[:90].to_parquet(path, row_group_size=60)
-    with pytest.raises(RuntimeError, match=rf"iris.parquet has changed .* It had {size} bytes and has \d+\. Make"):
+    with pytest.raises(RuntimeError, match=rf"iris.parquet has changed .* It had {size} bytes and has \d+\. Create"):
         blocks[2]
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RuntimeError, match="and has 100"):

@@ -1,4 +1,4 @@
-"""Warnings about what a network cannot learn from: the scale of X and of X_val; and of one that has not learned."""
+"""Warnings about the scales of X and X_val, and about a network that has not learned."""
 
 import re
 import warnings

@@ -70,7 +70,7 @@ KINDS = {"pandas": lambda part: part, "polars": pl.from_pandas, "objects": as_ob
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_encoder_is_that_of_the_whole_table(kind):
-    """Categories and gaps that only one block has, and a column of gaps alone in a block."""
+    """Categories and gaps that only one block has, and a column with nothing but gaps in a block."""
     table = X.copy()
     table.loc[81, "colour"] = "rare"
     table.loc[82:84, "colour"] = "few"
@@ -214,7 +214,7 @@ def test_the_encoder_is_of_a_sample(monkeypatch):
 
 
 def outside_of_sample(i, size=40):
-    """A row of block i that the sample of 60 has not."""
+    """A row of block i that is not in the sample of 60."""
     return i * size + int(random_keys(0, i, size).argmax())
 
 

@@ -161,7 +161,6 @@ BAD = {
 
 
 @both
-@both
 def test_a_lazy_frame_is_refused(estimator):
     lazy = pl.from_pandas(X).lazy()
     with pytest.raises(TypeError, match=r"X is a polars\.LazyFrame, which is not in memory\. Pass X\.collect\(\)"):
@@ -172,6 +171,7 @@ def test_a_lazy_frame_is_refused(estimator):
         estimator(**SMALL).fit(X, Y[estimator]).predict(lazy)
 
 
+@both
 @pytest.mark.parametrize(("params", "table", "y", "more", "message"), BAD.values(), ids=BAD)
 def test_a_fit_that_fails_leaves_the_estimator_as_it_was(estimator, params, table, y, more, message):
     unfitted = estimator(**SMALL | params)

@@ -311,7 +311,7 @@ def test_pinned_memory_takes_a_power_of_two(cupy):
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
-        # 5 products; relu, the sum of exp, softmax's loss; the sums and the relu on the way back; Adam; the rows.
+        # 5 products; relu, the sum of exp, softmax's loss; the sums and the relu of the backward pass; Adam; the rows.
         ({}, 12),
         ({"solver": "sgd"}, 12),
         ({"solver": "adamw", "learning_rate": "cosine"}, 12),
@@ -972,7 +972,7 @@ def test_the_example_runs():
 
 
 def test_the_benchmark_runs():
-    """With `fit` and the products alone: neither PyTorch nor JAX finds a GPU here."""
+    """With `fit` and the products only: neither PyTorch nor JAX finds a GPU here."""
     script = """
     import gpu
 

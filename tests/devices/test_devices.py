@@ -259,7 +259,7 @@ def test_small_jobs_do_not_load_numba():
 
 
 def test_small_jobs_are_the_same_after_large_ones():
-    """The kernels depend on the job alone, and not on what the process has loaded."""
+    """The kernels depend only on the job, not on what the process has loaded."""
     large = "MLPClassifier(max_iter=1).fit(X.repeat(20, axis=0), y.repeat(20)); assert 'numba' in sys.modules\n"
     end = "print(clf.coefs_[0].tobytes().hex(), clf.predict_proba(X).tobytes().hex())"
     first, clf, rest = SMALL_JOB.partition("clf = ")

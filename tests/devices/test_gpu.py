@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 def test_an_epoch_does_not_wait(real_cupy):
-    """All of an epoch is launched while the GPU is still busy with what it was given before."""
+    """A whole epoch is launched while the GPU is still busy with earlier work."""
     from sklearn_mlp.core.batches import Batches
     from sklearn_mlp.core.layers import declare_slots, mlp_blocks
     from sklearn_mlp.core.losses import LogLoss

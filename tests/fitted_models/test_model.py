@@ -1,4 +1,4 @@
-"""What a fit leaves: predictions depend on it alone; and what a fit keeps of what others do to the estimator."""
+"""Predictions depend only on the fitted model; a fit is isolated from changes to the estimator by other threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -65,7 +65,7 @@ def test_validation_is_of_the_average(scoring):
     )
     p = watched.predict_proba(X[900:])[np.arange(len(Y) - 900), Y[900:]]
     assert watched.validation_loss_curve_[-1] == pytest.approx(-np.log(p).mean())
-    # Watching with a scorer, for which the average is brought home, leaves training as it is.
+    # A scorer, for which the average is copied to the host, does not change training.
     alone = MLPClassifier(**{**params, "scoring": None}).fit(X[:900], Y[:900])
     np.testing.assert_array_equal(watched.coefs_[0], alone.coefs_[0])
     stopped = MLPClassifier(**params, early_stopping=True).fit(X[:900], Y[:900], **validation)

@@ -22,7 +22,7 @@ from sklearn_mlp.devices import resolve_device
 
 
 class Embedding(NamedTuple):
-    """A row of a table in the place of the last column, which has whole numbers."""
+    """A row of a table replaces the last column, which has whole numbers."""
 
     n_categories: int
     n_dimensions: int

@@ -1,4 +1,4 @@
-"""What a user is told about parameters and data that cannot be used, and what is left of the estimator."""
+"""Errors about invalid parameters and data, and the state of the estimator after them."""
 
 import re
 import signal

@@ -20,7 +20,7 @@ A = np.random.default_rng(0).standard_normal((7, 3))
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty folder for the cache of the kernels that the test makes, in a process that has not warned."""
+    """An empty folder for the cache of the kernels of the test, in a process that has not warned yet."""
     monkeypatch.setattr(caching.config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(jit, "_warned", False)
     return tmp_path

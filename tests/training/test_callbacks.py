@@ -230,7 +230,7 @@ def test_progress_bars_of_the_candidates_of_a_search(n_jobs, capsys):
 def test_a_time_limit_stops_after_the_epoch_that_exceeds_it(solver, monkeypatch):
     now = iter(range(100))
     monkeypatch.setattr("sklearn_mlp.callbacks.monotonic", lambda: next(now))
-    monkeypatch.setattr(time, "time", lambda: -1e9 * next(now))  # who sets the clock changes nothing
+    monkeypatch.setattr(time, "time", lambda: -1e9 * next(now))  # setting the clock has no effect
     clf = MLPClassifier(**SMALL, solver=solver).set_callbacks(TimeLimit(3)).fit(X_IRIS, Y_IRIS)
     assert clf.n_iter_ == 3
 

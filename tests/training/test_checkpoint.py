@@ -1,4 +1,4 @@
-"""Checkpoints: what goes on from one ends as if nothing had happened; and what is refused, kept and survived."""
+"""Checkpoints: a resumed fit gives the same model; invalid files are refused; crashes lose no checkpoint."""
 
 import errno
 import io
@@ -82,7 +82,7 @@ def path(tmp_path):
     return tmp_path / "digits.checkpoint"
 
 
-# -- the same bits -----------------------------------------------------------------------------------------------------
+# -- bit-identical results ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
@@ -1014,7 +1014,7 @@ def model_of(folder):
 
 
 def kill_and_resume(n_kills, tmp_path):
-    """Kill training processes at random moments, each of several trainings until it gets to its end."""
+    """Kill the processes of several training runs at random moments, until each run is complete."""
     rng = np.random.default_rng()
     n_done = n_trainings = 0
     while n_done < n_kills:

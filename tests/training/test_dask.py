@@ -146,7 +146,7 @@ def mean(one, other, share):
 def train_by_hand(mlp, shards, n_rounds, X, y, weight=None):
     """The parameters after all epochs, each in rounds of local steps, of which the results are averaged by rows.
 
-    With one shard, there are no rounds: the solver just goes on.
+    With one shard, there are no rounds: the solver simply continues.
     """
     device, random_state = kernels_for(resolve_device("cpu"), np.inf), np.random.RandomState(0)
     of = TrainingSet(mlp, device, X, y, weight, X.dtype)
