@@ -490,7 +490,7 @@ gives, up to rounding, the model of the local estimator.
 A task uses one thread for its products. X_val, y_val and the rows that `early_stopping` sets aside, at most 100,000,
 are in the memory of the client.""",
     "dask_references": """\
-.. [LocalSGD] S. U. Stich, "Local SGD converges fast and communicates little", ICLR 2019. :arxiv:`1805.09767`
+.. [LocalSGD] Sebastian U. Stich, "Local SGD converges fast and communicates little", ICLR 2019. :arxiv:`1805.09767`
 .. [LocalSteps] T. Lin, S. U. Stich, K. K. Patel and M. Jaggi, "Don't use large mini-batches, use local SGD", ICLR 2020.
    :arxiv:`1808.07217`""",
     "fit_raises": """\
