@@ -96,6 +96,8 @@ sphinx_gallery_conf = {
             "plot_text.py",
             "plot_speed.py",
             "plot_onnx.py",
+            "plot_parquet.py",
+            "plot_dask.py",
             "*",
         ]
     ),
