@@ -22,7 +22,7 @@ def main(cupy):
         ("digits", 1_797, 64, 10, (100,), {}),
         ("digits, sgd", 1_797, 64, 10, (100,), {"solver": "sgd"}),
     ]
-    print("| workload | steps an epoch | launches a step | launches besides | copies to, from | waits | allocations |")
+    print("| workload | steps per epoch | launches per step | other launches | copies to, from | waits | allocations |")
     print("|---|---|---|---|---|---|---|")
     for name, n_rows, n_features, n_classes, hidden_layer_sizes, params in workloads:
         X = rng.standard_normal((n_rows, n_features)).astype(np.float32)
