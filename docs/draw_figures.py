@@ -265,7 +265,7 @@ def paths():
             ax.plot(x, y, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
         ax.plot(0, 0, "k+", markersize=11, markeredgewidth=2)
         ax.set(aspect="equal", xlim=(-5, 2.6), ylim=(-4.6, 3), xlabel="first weight", ylabel="second weight")
-        ax.set_title("valley along an axis" if turn == 0 else f"the same, turned by {turn}°")
+        ax.set_title("valley along an axis" if turn == 0 else f"the same, rotated by {turn}°")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return fig
 

@@ -19,7 +19,7 @@ ROW, TITLE, GAP = 0.95, 0.75, 1.0
 # Of each floor: title, colour, what it may know from outside, and its files in rows from the top.
 FLOORS = (
     (
-        "beside the estimators",
+        "top level: Dask, export",
         "tab:purple",
         "scikit-learn, PyTorch, libraries of extras",
         (
