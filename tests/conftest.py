@@ -16,6 +16,9 @@ collect_ignore = ["cupy_on_cpu", "cuda_counts.py", "real_cupy.py"]
 STAND_IN = Path(__file__).parent / "cupy_on_cpu"
 _modules = {}
 
+# A shell starts background jobs with SIGINT ignored, and their processes inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def _ours_or_cupy(name):
     return name.split(".")[0] in ("cupy", "cupyx") or name.startswith("sklearn_mlp.devices.cuda")
