@@ -60,6 +60,7 @@ intersphinx_mapping = {
         "distributed": "https://distributed.dask.org/en/stable/",
         "joblib": "https://joblib.readthedocs.io/en/stable/",
         "numpy": "https://numpy.org/doc/stable/",
+        "scipy": "https://docs.scipy.org/doc/scipy/",
         "sklearn": "https://scikit-learn.org/stable/",
     }.items()
 }

@@ -114,7 +114,10 @@ class _Classification(_Task):
         return weights
 
     def check_loss(self, loss_value, objective, loss, target, sample_weight):
-        """Warn if the network has learned no more than the frequencies of the classes."""
+        """Warn if the network has learned no more than the frequencies of the classes.
+
+        `loss_value` is the training loss without the penalty.
+        """
         columns = self._codes(target)
         counts = [np.bincount(codes, sample_weight, len(classes)) for classes, codes in columns]
         of_frequencies = sum(loss.of_frequencies(of_column / of_column.sum()) for of_column in counts)
@@ -343,7 +346,10 @@ class Real(_Task):
         theta.b[-1][...] = (theta.b[-1] - self.mean) / self.scale
 
     def check_loss(self, loss_value, objective, loss, target, sample_weight):
-        """Warn if the scale of y is the likely reason why the network has not learned from the rows of `target`."""
+        """Warn if the scale of y is the likely reason why the network has not learned from the rows of `target`.
+
+        `loss_value` is the training loss without the penalty.
+        """
         if self.standardizes or self.out_activation == "logistic":  # y is between 0 and 1
             return
         mean, deviation = _mean_and_deviation(target, sample_weight)
