@@ -84,6 +84,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "within_subsection_order": ExplicitOrder(
         [
+            "plot_tables.py",
             "plot_digits_grid_search.py",
             "plot_decision_boundaries.py",
             "plot_hidden_units.py",
