@@ -106,14 +106,17 @@ def gradient_boosting(are_classes, seed, n_threads):
     return (HistGradientBoostingClassifier if are_classes else HistGradientBoostingRegressor)(random_state=seed)
 
 
-def mlp(are_classes, seed, n_threads):
-    encoder = make_column_transformer(
+def to_matrix():
+    return make_column_transformer(
         (OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=3, sparse_output=False), CATEGORIES),
         (make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), NUMBERS),
     )
+
+
+def mlp(are_classes, seed, n_threads):
     network = MLPClassifier if are_classes else MLPRegressor
     network = network(hidden_layer_sizes=(256, 256), early_stopping=True, random_state=seed)
-    model = make_pipeline(encoder, network)
+    model = make_pipeline(to_matrix(), network)
     return model if are_classes else TransformedTargetRegressor(model, transformer=StandardScaler())
 
 
@@ -184,10 +187,9 @@ class Result(NamedTuple):
     predict_seconds: float
 
 
-def measure(table, peer, seed, n_threads):
+def measure(table, make, seed, n_threads):
     are_classes, X, y = table
     X, X_test, y, y_test = train_test_split(X, y, random_state=seed, stratify=y if are_classes else None)
-    _, _, make = PEERS[peer]
     model = make(are_classes, seed, n_threads)
     start = time.perf_counter()
     model.fit(X, y)
@@ -238,12 +240,13 @@ def main(peers, tables=(), seeds=(0, 1, 2), n_threads=None):
             results[name] = {peer: [] for peer in peers}
             print(f"{name}: {len(table[1])} rows, {table[1].shape[1]} columns")
             for peer, seed in product(peers, seeds):
+                _, _, make = PEERS[peer]
                 try:
                     # The first fit of a process imports and compiles.
                     if not any(of_peers[peer] for of_peers in results.values()):
-                        measure((table[0], table[1][:300], table[2][:300]), peer, seed, n_threads)
-                    result = measure(table, peer, seed, n_threads)
-                except Exception as error:  # of a peer; the others are still measured
+                        measure((table[0], table[1][:300], table[2][:300]), make, seed, n_threads)
+                    result = measure(table, make, seed, n_threads)
+                except Exception as error:  # of a peer: the others are still to be measured
                     print(f"{peer:>10}, seed {seed}: {type(error).__name__}: {error}", flush=True)
                     continue
                 results[name][peer].append(result)

@@ -177,6 +177,12 @@ def inside_link_or_title(node):
     return False
 
 
+def link_gallery(app, docname, source):
+    """Link to the pages of the gallery. On GitHub, the links lead to the source of the examples."""
+    source[0] = re.sub(r"\]\((?:\.\./)+examples/gallery/(\w+)\.py\)", r"](/gallery/\1.rst)", source[0])
+
+
 def setup(app):
+    app.connect("source-read", link_gallery)
     app.add_transform(ParameterGroups)
     app.add_transform(LinkNames)

@@ -1,4 +1,9 @@
-"""Multi-layer perceptrons with the interface of scikit-learn's, and networks for tables."""
+"""Multi-layer perceptrons with the interface of scikit-learn's, and networks for tables.
+
+The submodules are `blocks`, `callbacks`, `dask`, `encoders`, `export` and `plotting`.
+"""
+
+from importlib import import_module
 
 from sklearn_mlp._version import __version__
 
@@ -16,5 +21,18 @@ except ImportError as error:
             f"{sklearn.__version__}. Upgrade sklearn_mlp, or install scikit-learn 1.9."
         )
     raise
+
+SUBMODULES = {"blocks", "callbacks", "dask", "encoders", "export", "plotting"}
+
+
+def __getattr__(name):
+    if name in SUBMODULES:
+        return import_module(f"sklearn_mlp.{name}")
+    raise AttributeError(f"module 'sklearn_mlp' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*__all__, *SUBMODULES]
+
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TabularMLPClassifier", "TabularMLPRegressor", "__version__"]

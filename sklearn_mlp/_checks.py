@@ -226,8 +226,9 @@ def refuse_dates(name, columns):
     dates = [f"{where} is {what}" for where, values in columns.items() if (what := _kind_of_date(values))]
     if dates:
         raise ValueError(
-            f"{name} has dates or times: {', '.join(dates)}. Convert them to numbers, such as the days since a date "
-            "or the hour of the day, by pandas' .dt or skrub's DatetimeEncoder."
+            f"{name} has dates or times: {', '.join(dates)}. Convert them to numbers, such as the days since a date, "
+            "(dates - pandas.Timestamp('2020-01-01')).dt.days, and the month, dates.dt.month; or use skrub's "
+            "DatetimeEncoder."
         )
 
 
@@ -289,7 +290,14 @@ def validate_X(estimator, X, device, reset, dtype=None):
         X = check_gpu_array(X, device, "X", n_dims=(2,))
         X = validate_data(estimator, X, skip_check_array=True, reset=reset)
     else:
-        X = validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=reset)
+        try:
+            X = validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=accepted_dtypes(X), reset=reset)
+        except ValueError as error:
+            if "contains NaN" in str(error) or "convert string to float" in str(error):
+                error.add_note(
+                    "TabularMLPClassifier and TabularMLPRegressor accept data frames with missing values and strings."
+                )
+            raise
     if dtype is not None:
         check_range(X, dtype, device, "X")
     return X

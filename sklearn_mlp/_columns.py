@@ -10,6 +10,9 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_mlp._checks import is_missing, refuse_dates
 
+# The names of booleans and of numbers that stand for them.
+BOOLEANS = {"False": "0", "True": "1", "0": "False", "1": "True"}
+
 
 def as_table(X):
     """X, unless it is a data frame or a sparse matrix, as an array."""
@@ -110,14 +113,19 @@ def _as_numbers(objects):
     return objects.astype(np.float64) if are_numbers else objects
 
 
-def as_categories(column):
-    """The categories in a column as strings, with None for gaps."""
+def as_categories(column, known=None):
+    """The categories in a column as strings, with None for missing values.
+
+    With `known` categories, those of the training data, True is the same as 1 and False the same as 0.
+    """
     values = column.tolist() if column.dtype == object else _with_none(column.tolist()).tolist()
     try:
         distinct = set(values)
     except TypeError as error:
         raise TypeError(f"The argument must be a string or a number, or another hashable category: {error}.") from error
     names = {value: None if value is None else name_of(value) for value in distinct}
+    if known is not None:
+        names |= {value: BOOLEANS[name] for value, name in names.items() if name in BOOLEANS and name not in known}
     named = np.empty(len(values), dtype=object)
     named[:] = [names[value] for value in values]
     return named

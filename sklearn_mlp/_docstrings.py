@@ -352,7 +352,7 @@ verbose : bool or int, default=False
     "categorical_features": """\
 categorical_features : 'from_dtype', array-like of {bool, int, str} of shape (n_features) or \
         (n_categorical_features,), or None, default='from_dtype'
-    The features that are categories; the others must be numbers.
+    All categorical features, including those of strings; the others must be numbers.
 
     - 'from_dtype': in a data frame the columns of strings, categories and booleans, and of objects that are not all
       numbers; in an array of objects or a list, the columns that are not all numbers.

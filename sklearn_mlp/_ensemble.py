@@ -147,7 +147,7 @@ class EnsembleFit:
                 wait(futures)
                 if not self.trained:
                     raise
-                keep_what_is_trained()
+                keep_what_is_trained(f" The model has {len(self.trained)} of {len(self.members)} networks.")
             self.stop.set()  # after an error, ends the other members
         for future in futures:
             future.result()  # raises the error of a member

@@ -412,11 +412,11 @@ class Fit:
         vars(self.mlp).update(self._fitted(self._to_host(objective.model.vector)) | self.task.scorer_attributes())
 
 
-def keep_what_is_trained():
+def keep_what_is_trained(what=""):
     """Turn an interrupt of the user's fit into a warning; re-raise it within a search or another fit."""
     if is_nested():
         raise
-    warn("Training interrupted by user.")
+    warn(f"Training interrupted by user.{what}")
 
 
 def _pack_parameters(views, slots, dtype):

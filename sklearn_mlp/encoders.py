@@ -400,7 +400,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         units, categories, n = zip(self.medians_, self.scales_, strict=True), [], 0
         for name, column, is_categorical in zip(names, columns, self.is_categorical_, strict=True):
             if is_categorical:
-                categories.append(as_categories(column))
+                categories.append(as_categories(column, self._one_hot.categories_[len(categories)]))
             else:
                 column = as_number(name, column)
                 table[:, n] = _standardise(column, *next(units))

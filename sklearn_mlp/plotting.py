@@ -157,6 +157,11 @@ def _mlp_of(estimator):
     if hasattr(estimator, "steps"):
         estimator = estimator[-1]
     check_is_fitted(estimator)
+    if hasattr(estimator, "encoder_"):
+        raise TypeError(
+            f"A {type(estimator).__name__} has a training curve for each of its networks. Plot one or several of them, "
+            "for example LossCurveDisplay.from_estimator(model.estimators_[0])."
+        )
     if not hasattr(estimator, "loss_curve_"):
         raise TypeError(
             "LossCurveDisplay requires an estimator with a loss_curve_, which "

@@ -120,8 +120,8 @@ def _cuda(name: str, index: int | None) -> "CUDA":
         from sklearn_mlp.devices.cuda import find_device
     except ImportError as error:
         raise ImportError(
-            f"device={name!r} needs CuPy, which cannot be imported here ({error}). `pip install sklearn_mlp[cuda12]` "
-            "installs it for an NVIDIA driver of CUDA 12, `pip install sklearn_mlp[cuda13]` for one of CUDA 13; or use "
-            "device='cpu' or device='auto'."
+            f"device={name!r} needs CuPy, which cannot be imported here ({error}). `pip install 'sklearn_mlp[cuda12]'` "
+            "installs it for an NVIDIA driver of CUDA 12, `pip install 'sklearn_mlp[cuda13]'` for one of CUDA 13; or "
+            "use device='cpu' or device='auto'."
         ) from error
     return find_device(index)

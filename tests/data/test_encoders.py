@@ -197,6 +197,15 @@ def test_integers_stay_the_same_categories_when_a_gap_makes_them_floats():
     assert encoder.transform([[2.0], [np.nan]]).tolist() == [[0, 1], [0, 0]]
 
 
+@pytest.mark.parametrize("type_of_fit", [bool, int, float, object, str])
+@pytest.mark.parametrize("other", [bool, int, float, object])
+def test_booleans_are_the_same_categories_as_the_numbers_1_and_0(type_of_fit, other):
+    X = pd.DataFrame({"a": [True, False, True, True]})
+    encoder = TabularEncoder(categorical_features=["a"]).fit(X.astype(type_of_fit))
+    assert_array_equal(encoder.transform(X.astype(other)), encoder.transform(X.astype(type_of_fit)))
+    assert_array_equal(encoder.transform(X).sum(axis=1), 1)
+
+
 def test_infinity_is_a_category_like_others():
     encoder = TabularEncoder([0], min_frequency=1).fit([[1.0], [np.inf], [10**30]])
     assert encoder.transform([[np.inf], [-np.inf], [1]]).tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]

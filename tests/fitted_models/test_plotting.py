@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mlp import MLPClassifier
+from sklearn_mlp import MLPClassifier, TabularMLPClassifier
 from sklearn_mlp.plotting import LossCurveDisplay
 
 matplotlib = pytest.importorskip("matplotlib", reason="what draws the plots is not installed")
@@ -77,6 +77,13 @@ def test_a_score_that_is_the_negative_loss_is_no_second_curve(scoring):
     both = LossCurveDisplay.from_estimators({"by loss": by_loss, "by accuracy": by_accuracy})
     assert [ax.get_ylabel() for ax in both.axes_] == ["loss", "validation score"]
     assert labels(both)[1] == ["by accuracy"]
+
+
+def test_a_tabular_estimator_says_what_to_plot():
+    clf = TabularMLPClassifier(n_members=2, hidden_layer_sizes=(3,), max_iter=2, random_state=0).fit(X, Y)
+    with pytest.raises(TypeError, match=r"each of its networks.*from_estimator\(model.estimators_\[0\]\)"):
+        LossCurveDisplay.from_estimator(clf)
+    assert len(LossCurveDisplay.from_estimator(clf.estimators_[0]).axes_[0].get_lines()) == 3
 
 
 def test_several_networks_with_a_colour_each():

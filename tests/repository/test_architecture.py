@@ -255,6 +255,14 @@ def test_imports(path):
         assert not any(imported.split(".")[0] == "sklearn" for imported in imports)
 
 
+def test_submodules_are_imported_when_they_are_first_used():
+    script = "import sklearn_mlp, sys; assert 'sklearn_mlp.export' not in sys.modules; sklearn_mlp.export.to_torch"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert set(dir(sklearn_mlp)) >= {"callbacks", "dask", "MLPClassifier"}
+    with pytest.raises(AttributeError, match="no attribute 'callback'"):
+        getattr(sklearn_mlp, "callback")  # noqa: B009
+
+
 def test_an_import_that_fails_for_the_version_of_scikit_learn_says_so():
     script = "import sklearn.callback; del sklearn.callback.CallbackSupportMixin; import sklearn_mlp"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

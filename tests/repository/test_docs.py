@@ -57,9 +57,7 @@ def test_links_within_the_repository_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if target.startswith("http"):
             continue
-        # Pages of the gallery are made of its examples.
-        example = ROOT / "examples" / "gallery" / Path(target).with_suffix(".py").name
-        path = example if "gallery/plot_" in target else page.parent / target
+        path = page.parent / target
         assert path.exists(), target
 
 

@@ -139,6 +139,18 @@ def test_bad_data(Estimator, X, y, message):
         Estimator(hidden_layer_sizes=(3,)).fit(X, y)
 
 
+@pytest.mark.parametrize("method", ["fit", "predict"])
+@pytest.mark.parametrize("value", [np.nan, "setosa"], ids=str)
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_missing_values_and_strings_are_for_the_tabular_estimators(estimator, value, method):
+    model = estimator(hidden_layer_sizes=(2,), max_iter=1).fit(X_IRIS, Y_IRIS)
+    X = X_IRIS.astype(object)
+    X[3, 1] = value
+    with pytest.raises(ValueError, match=r"NaN|could not convert string") as error:
+        getattr(model, method)(*(X, Y_IRIS)[: 2 if method == "fit" else 1])
+    assert any("TabularMLPClassifier and TabularMLPRegressor" in note for note in error.value.__notes__)
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [

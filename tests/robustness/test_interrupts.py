@@ -191,7 +191,8 @@ def test_an_ensemble_is_the_networks_so_far(estimator, moment, n_jobs):
 @needs_pthreads
 def test_networks_that_have_been_trained_are_kept_and_others_are_not_begun():
     reg = TabularMLPRegressor(**ENSEMBLE | {"max_iter": 20}, n_jobs=1).set_callbacks(Interrupt("begin", "member", 1))
-    with pytest.warns(UserWarning, match="interrupted by user"):
+    n_members = reg.n_members
+    with pytest.warns(UserWarning, match=f"interrupted by user. The model has 2 of {n_members} networks"):
         reg.fit(X, y)
     assert [network.n_iter_ for network in reg.estimators_] == [20, 1]
 
