@@ -3,8 +3,8 @@ Parquet files, one part at a time
 =================================
 
 ``fit`` accepts :class:`~sklearn_mlp.blocks.ParquetBlocks` instead of X and y: row groups of Parquet files, of which
-only a few are in memory at a time. This example measures the memory of a fit on a file and of a fit on the same rows as a
-data frame, and compares the two networks.
+only a few are in memory at a time. This example measures the memory of a fit on a file and of a fit on the same rows as
+a data frame, and compares the two networks.
 """
 
 import threading
