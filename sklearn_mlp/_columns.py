@@ -25,7 +25,7 @@ def as_table(X):
 def read_columns(estimator, X, reset):
     """The names and a generator of the columns of X, after scikit-learn's checks of the features.
 
-    Each column is an array of float64 with NaN for gaps, or of objects with None for gaps.
+    Each column is an array of float64 with NaN for missing values, or of objects with None.
     """
     if nw.dependencies.is_into_dataframe(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -59,7 +59,7 @@ def named_categories(which, names):
 
 
 def as_number(name, column):
-    """A column as float64; raises ValueError if it has other values than numbers and gaps."""
+    """A column as float64; raises ValueError if it has other values than numbers and missing values."""
     if column.dtype == object:
         others = (value for value in column if value is not None and not isinstance(value, Number))
         if (example := next(others, None)) is not None:
@@ -70,7 +70,7 @@ def as_number(name, column):
         column = column.astype(np.float64)
     if np.isinf(column).any():
         raise ValueError(
-            f"X contains infinity in the feature {name!r}. Replace it by NaN, which is a gap, or a number."
+            f"X contains infinity in the feature {name!r}. Replace it by a number, or by NaN, a missing value."
         )
     return column
 
@@ -99,7 +99,7 @@ def _from_array(column):
 
 
 def _with_none(values):
-    """An array of objects, with None for gaps of any kind."""
+    """An array of objects, with None for missing values of any kind."""
     objects = np.empty(len(values), dtype=object)
     can_be_gaps = set(map(type, values)) - {str, int, bool}
     objects[:] = [None if is_missing(value) else value for value in values] if can_be_gaps else values

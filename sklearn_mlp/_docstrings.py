@@ -142,7 +142,7 @@ early_stopping : bool, default=False
     multilabel y. Ignored, with a warning, by 'lbfgs'.
 
 validation_fraction : float, default=0.1
-    Fraction of the samples, in [0, 1), that `early_stopping` sets aside.
+    Fraction of the samples, in [0, 1), that `early_stopping` holds out.
 
 scoring : str, callable or None, default=None
     Validation score, greater is better: the name of a scikit-learn scorer, a callable with the signature
@@ -422,9 +422,9 @@ average over networks.""",
    NeurIPS 2022. :arxiv:`2203.05556`""",
     "tabular_X": """\
 X : data frame or array-like of shape (n_samples, n_features), or sequence of blocks
-    A data frame of pandas or Polars, a PyArrow table, an array or a list, with numbers, categories and gaps. Blocks,
-    such as :class:`sklearn_mlp.blocks.ParquetBlocks`, are for data that do not fit in memory: ``X[i]`` is a tuple (X,
-    y) or (X, y, sample_weight), and ``len(X)`` the number of blocks.""",
+    A data frame of pandas or Polars, a PyArrow table, an array or a list, with numbers, categories and missing values.
+    Blocks, such as :class:`sklearn_mlp.blocks.ParquetBlocks`, are for data that do not fit in memory: ``X[i]`` is a
+    tuple (X, y) or (X, y, sample_weight), and ``len(X)`` the number of blocks.""",
     "X": """\
 X : {array-like, sparse matrix} of shape (n_samples, n_features) or sequence of blocks
     The input data. Blocks, such as :class:`sklearn_mlp.blocks.ParquetBlocks`, are for data that do not fit in memory:
@@ -487,7 +487,7 @@ their rows [LocalSGD]_ [LocalSteps]_. The model depends on partitions, `n_shards
 not on the number of workers or the loss of workers. 'lbfgs' sums the gradients of all shards in each evaluation and
 gives, up to rounding, the model of the local estimator.
 
-A task uses one thread for its products. X_val, y_val and the rows that `early_stopping` sets aside, at most 100,000,
+A task uses one thread for its products. X_val, y_val and the rows that `early_stopping` holds out, at most 100,000,
 are in the memory of the client.""",
     "dask_references": """\
 .. [LocalSGD] Sebastian U. Stich, "Local SGD converges fast and communicates little", ICLR 2019. :arxiv:`1805.09767`

@@ -34,7 +34,7 @@ class ParquetBlocks:
     ``len(blocks)`` is the number of row groups, and ``blocks[i]`` reads one of them:
 
     - X : pyarrow.Table of shape (n_rows[i], n_features), which the estimators of this package and of scikit-learn take
-      as a data frame: with the names of its columns, dictionaries as categories, and nulls as gaps.
+      as a data frame: with the names of its columns, dictionaries as categories, and nulls as missing values.
     - y : ndarray of shape (n_rows[i],), or (n_rows[i], n_outputs) if `target` is a list, in the dtype of the column,
       objects for strings; None if `target` is None.
     - sample_weight : ndarray of shape (n_rows[i],); left out if `sample_weight` is None.

@@ -181,13 +181,13 @@ def _edges(column, n_bins, sample_weight):
 
 @documented
 class TabularEncoder(TransformerMixin, BaseEstimator):
-    """Encode the columns of a table, with numbers of any scale, categories and gaps, as the inputs of a network.
+    """Encode the columns of a table (numbers of any scale, categories, missing values) as the inputs of a network.
 
     - A number is encoded twice: centred by the median, divided by the interquartile range and bounded smoothly [2]_,
-      and by :class:`PiecewiseLinearEncoder`. A gap is encoded as the median; features with gaps in the training data
-      also have a column that indicates them.
-    - A category is encoded one-hot. Gaps are a separate category, if the training data have any. Rare categories share
-      a column with unknown ones.
+      and by :class:`PiecewiseLinearEncoder`. A missing value is encoded as the median; features with missing values in
+      the training data also have a column that indicates them.
+    - A category is encoded one-hot. Missing values are a separate category, if the training data have any. Rare
+      categories share a column with unknown ones.
     - With y, the combinations of two features are also encoded one-hot, if they explain more of y than the sum of the
       features' effects. Both features are categories or numbers with at most 32 distinct values. A pair is found on the
       residuals of a ridge regression on the columns above, as in generalised additive models with interactions [3]_,
@@ -224,7 +224,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         The bounds of the bins of each number, after subtraction of the median and division by the scale.
 
     has_gaps_ : ndarray of bool of shape (n_numbers,)
-        The numbers with gaps in the training data.
+        The numbers with missing values in the training data.
 
     interactions_ : list of tuple
         The pairs of features whose combinations are encoded: the numbers of both features among the numbers and then

@@ -63,11 +63,11 @@ def to_onnx(estimator, X_sample):
     networks: single, or double after a fit to at most as many rows as a batch has. For a data frame of pandas or
     Polars, or a PyArrow table, it has an input for each column, in the order and with the name of the column. (A column
     with the name of an output, such as 'label', becomes 'label1'.) `X_sample` should be the training data, so that the
-    types allow for its gaps:
+    types allow for its missing values:
 
     - Columns of float32 and float64 become inputs of this type; NaN is a gap.
-    - Integers become int64, or float64 if there are gaps.
-    - Booleans become bool, or the strings 'True' and 'False' if there are gaps.
+    - Integers become int64, or float64 if there are missing values.
+    - Booleans become bool, or the strings 'True' and 'False' if there are missing values.
     - Other columns become strings, of which the empty string is a gap. That includes categories that are numbers: 3
       and 3.0 are '3'.
 

@@ -171,7 +171,7 @@ class _TabularMLP(CaptionedDiagram, CallbackSupportMixin, TabularParameters, ABC
 class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
     """Classifier for tables: an ensemble of networks on the encoded columns of a data frame.
 
-    Accepts a data frame with numbers of any scale, categories and gaps. Each feature is encoded by
+    Accepts a data frame with numbers of any scale, categories and missing values. Each feature is encoded by
     :class:`~sklearn_mlp.encoders.TabularEncoder`; several networks are trained on different parts of the rows, with
     defaults suited to tables, and their probabilities are averaged.
 
@@ -344,7 +344,7 @@ class TabularMLPClassifier(ClassifierMixin, _TabularMLP):
 class TabularMLPRegressor(RegressorMixin, _TabularMLP):
     """Regressor for tables: an ensemble of networks on the encoded columns of a data frame.
 
-    Accepts a data frame with numbers of any scale, categories and gaps. Each feature is encoded by
+    Accepts a data frame with numbers of any scale, categories and missing values. Each feature is encoded by
     :class:`~sklearn_mlp.encoders.TabularEncoder`, and y is standardised; several networks are trained on different
     parts of the rows, with defaults suited to tables, and their predictions are averaged.
 

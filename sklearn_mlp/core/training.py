@@ -69,7 +69,7 @@ class Plan:
     ema_decay : float or None
         Decay of the exponential moving average of the parameters, which becomes the model.
     validation_fraction : float
-        Share of the rows that `early_stopping` sets aside, if there is no other validation set.
+        Share of the rows that `early_stopping` holds out, if there is no other validation set.
     scoring : str, callable or None
         Scorer of the validation set.
     random_state : int, RandomState or None
