@@ -232,7 +232,7 @@ def test_without_cupy(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     model = MLPRegressor(**SMALL, device="cuda:0")
     with pytest.raises(
-        ImportError, match=r"device='cuda:0' needs CuPy.*`pip install sklearn_mlp\[cuda12\]`.*\[cuda13\]"
+        ImportError, match=r"device='cuda:0' needs CuPy.*`pip install 'sklearn_mlp\[cuda12\]'`.*\[cuda13\]"
     ):
         model.fit(X, TARGET)
     assert model.set_params(device="auto").fit(X, TARGET).device_ == "cpu"
