@@ -62,7 +62,6 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("sklearn_mlp needs Python 3.11 or newer: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade $(PIP)
 
 $(VENV)/.installed-base: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
@@ -73,6 +72,7 @@ $(VENV)/.installed-cuda$(CUDA): $(BIN)/python pyproject.toml
 	touch $@
 
 $(VENV)/.installed-%: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --upgrade $(PIP)
 	$(BIN)/python -m pip install --quiet --editable . --group $*
 	touch $@
 
