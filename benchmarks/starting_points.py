@@ -3,7 +3,7 @@
 Digits and diabetes of scikit-learn, and the seven tables of `tables.py` as a matrix: one-hot categories, numbers with
 medians for gaps and indicators of them, all numbers standardised. Splits and scores are those of `tables.py`. The
 tabular estimators get the data frame as it is. A table in Markdown has each score relative to the best of the column,
-the geometric mean of these, and the time of all fits relative to the first row.
+their geometric mean, and the time of all fits relative to the first row.
 
 Run with `python benchmarks/starting_points.py`; it takes some ten minutes.
 """
@@ -81,11 +81,11 @@ def markdown(means, names):
     best = {name: min(of[name].score for of in means.values()) for name in names}
     seconds = {title: sum(result.fit_seconds for result in of.values()) for title, of in means.items()}
     unit, *_ = seconds.values()
-    rows = [f"| start | {' | '.join(names)} | mean | time |", f"|---|{'---|' * (len(names) + 2)}"]
+    rows = [f"| start | mean | time | {' | '.join(names)} |", f"|---|{'---|' * (len(names) + 2)}"]
     for title, of in means.items():
         ratios = [of[name].score / best[name] for name in names]
-        cells = [f"{ratio:.2f}" for ratio in [*ratios, gmean(ratios)]]
-        rows.append(f"| {title} | {' | '.join(cells)} | {seconds[title] / unit:.1f} |")
+        cells = [f"{gmean(ratios):.2f}", f"{seconds[title] / unit:.1f}", *(f"{ratio:.2f}" for ratio in ratios)]
+        rows.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
