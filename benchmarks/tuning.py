@@ -15,20 +15,17 @@ import warnings
 import numpy as np
 from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
 from starting_points import START as START_OF_MLP
-from tables import load, to_matrix
+from starting_points import recipe
+from tables import load
 from threadpoolctl import threadpool_limits
 
-from sklearn_mlp import MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+from sklearn_mlp import TabularMLPClassifier, TabularMLPRegressor
 
 NAMES = "oj", "churn", "surveys", "diamonds", "ames"
 MAX_ROWS = 2000
 LAYERS = [(64,), (256,), (64, 64), (256, 256), (512, 512), (256, 256, 256)]
-START = {
-    "tabular": {"n_members": 1},
-    "mlp": START_OF_MLP,
-}
+START = {"tabular": {"n_members": 1}, "mlp": START_OF_MLP}
 VALUES = {
     "tabular": {
         "learning_rate_init": [0.0003, 0.001, 0.003, 0.01, 0.03],
@@ -57,11 +54,11 @@ VALUES = {
 
 
 def make_model(family, is_classifier, params, seed):
-    params = {**START[family], "random_state": seed, **params}
+    params = START[family] | params
+    seed = params.pop("random_state", seed)
     if family == "tabular":
-        return (TabularMLPClassifier if is_classifier else TabularMLPRegressor)(**params)
-    mlp = MLPClassifier(**params) if is_classifier else MLPRegressor(standardize_target=True, **params)
-    return make_pipeline(to_matrix(), mlp)
+        return (TabularMLPClassifier if is_classifier else TabularMLPRegressor)(random_state=seed, **params)
+    return recipe(params)(is_classifier, seed, n_threads=1)
 
 
 def loss(family, table, params, seed, split_seed):
@@ -82,7 +79,7 @@ def main(family, seeds):
         tables.append((is_classifier, X[:MAX_ROWS], y[:MAX_ROWS]))
     values = VALUES[family] | {"random_state": list(range(10, 15))}
     start = np.array([[loss(family, table, {}, seed, seed) for seed in seeds] for table in tables])
-    print("| parameter | loss relative to the start, mean of the tables | of the best value, table by table |")
+    print("| parameter | loss relative to the start, mean of the tables | best value, for each table |")
     print("|---|---|---|")
     for parameter, levels in values.items():
         losses = np.array(

@@ -15,7 +15,6 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlp._blocks import predict_blocks, targets_of_blocks
-from sklearn_mlp._caller import is_nested, warn
 from sklearn_mlp._checks import (
     about,
     as_column,
@@ -30,7 +29,7 @@ from sklearn_mlp._checks import (
     validate_X,
     validate_y,
 )
-from sklearn_mlp._fit import Fit, Inputs, read_training_set
+from sklearn_mlp._fit import Fit, Inputs, keep_what_is_trained, read_training_set
 from sklearn_mlp._model import Model, fitted_views
 from sklearn_mlp._parameters import SharedParameters
 from sklearn_mlp._tasks import FitTasks, callback_context
@@ -60,9 +59,9 @@ def interruptible(fit):
         try:
             return fit(self, *args, **kwargs)
         except KeyboardInterrupt:
-            if model(self) is before or is_nested():
+            if model(self) is before:
                 raise
-            warn("Training interrupted by user.")
+            keep_what_is_trained()
             return self
 
     return until_interrupted
