@@ -363,8 +363,9 @@ class Fit:
         # For a classifier that has not converged, there already is a warning.
         if self.history.loss_ is not None and (is_over or is_regressor(self.mlp)):
             target, weight = self.training_set.trained_on(self.rows)
-            without_penalty = self.history.loss_ - self._penalty(theta, 1.0 if weight is None else weight.mean())
-            loss_value = min(without_penalty, *(self.history.validation_loss_curve_ or [inf]))
+            loss_value = self.history.loss_
+            if not is_regressor(self.mlp):  # the limits of a regressor include the penalty
+                loss_value -= self._penalty(theta, 1.0 if weight is None else weight.mean())
             self.task.check_loss(loss_value, objective, self.loss, target, weight)
         return self._fitted(theta)
 

@@ -116,7 +116,7 @@ class _Classification(_Task):
     def check_loss(self, loss_value, objective, loss, target, sample_weight):
         """Warn if the network has learned no more than the frequencies of the classes.
 
-        `loss_value` is the training loss without the penalty, or the best validation loss if that is lower.
+        `loss_value` is the training loss without the penalty.
         """
         columns = self._codes(target)
         counts = [np.bincount(codes, sample_weight, len(classes)) for classes, codes in columns]
@@ -348,7 +348,7 @@ class Real(_Task):
     def check_loss(self, loss_value, objective, loss, target, sample_weight):
         """Warn if the scale of y is the likely reason why the network has not learned from the rows of `target`.
 
-        `loss_value` is the training loss without the penalty, or the best validation loss if that is lower.
+        `loss_value` is the training loss, including the penalty.
         """
         if self.standardizes or self.out_activation == "logistic":  # y is between 0 and 1
             return

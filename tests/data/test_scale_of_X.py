@@ -165,7 +165,7 @@ def test_a_classifier_that_learns_no_more_than_frequencies(params, y, weight):
         MLPClassifier(**params).fit(X, y, weight)
 
 
-@pytest.mark.parametrize("solver", ["adam", "adamw", "muon"])
+@pytest.mark.parametrize("solver", ["adam", "adamw"])
 def test_the_penalty_is_not_part_of_the_comparison(solver):
     stopped = {"early_stopping": True, "scoring": "loss", "tol": 0.05, "n_iter_no_change": 1}
     clf = MLPClassifier((256, 256), solver=solver, alpha=3, random_state=0, **stopped)
